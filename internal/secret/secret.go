@@ -1,0 +1,57 @@
+// Package secret holds strings that must not be printed: tokens, passwords,
+// signing keys. A String prints as "[redacted]" whatever the verb, logger or
+// encoder; only Reveal gives its value.
+//
+// It imports nothing of this module and may be imported by all of it.
+package secret
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// Redacted is what a secret looks like wherever it is printed.
+const Redacted = "[redacted]"
+
+// String is a secret value. Its zero value is the empty secret, which prints
+// as the empty string so that "not set" can be told from "set".
+type String struct{ value string }
+
+// New wraps a value that must not be printed.
+func New(value string) String { return String{value} }
+
+// Reveal returns the value itself. Call it where the secret leaves for whoever
+// must know it, and nowhere else.
+func (s String) Reveal() string { return s.value }
+
+// IsZero reports whether no secret is set.
+func (s String) IsZero() bool { return s.value == "" }
+
+// String returns "[redacted]", or "" for the empty secret.
+func (s String) String() string {
+	if s.value == "" {
+		return ""
+	}
+	return Redacted
+}
+
+// Format implements fmt.Formatter, so that no verb (%#v and %x included)
+// reaches the value.
+func (s String) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+
+// LogValue implements slog.LogValuer.
+func (s String) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText implements encoding.TextMarshaler with the redacted form.
+func (s String) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText takes the value as it stands.
+func (s *String) UnmarshalText(text []byte) error {
+	s.value = string(text)
+	return nil
+}
+
+// UnmarshalJSON takes the value of a JSON string.
+func (s *String) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &s.value) }
