@@ -1,0 +1,189 @@
+package checks
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"nines/checks/checkstest"
+)
+
+// The benchmarks run a check's whole way, over loopback, beside the same work
+// done by nothing but the library that it rests on. The server's share is in
+// both. Compare within one run: the machines differ.
+
+var benchEnv = &Env{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+
+func benchRuns(b *testing.B, spec Spec) {
+	b.Helper()
+	b.ReportAllocs()
+	slot := time.Now()
+	var bad atomic.Pointer[Result]
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if r := spec.Run(context.Background(), benchEnv, slot); r.Status != Up {
+				bad.Store(&r)
+			}
+		}
+	})
+	if r := bad.Load(); r != nil {
+		b.Fatalf("not up: %s %s", r.Reason, r.Detail)
+	}
+}
+
+func page(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<h1>Welcome</h1>") }
+
+func BenchmarkHTTP(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(page))
+	defer server.Close()
+	b.Run("check", func(b *testing.B) {
+		h := newHTTP()
+		h.URL = server.URL
+		h.Expect.BodyContains = []string{"Welcome"}
+		benchRuns(b, Spec{Name: "bench", Kind: "http", Every: time.Minute, Timeout: 10 * time.Second, Options: h})
+	})
+	b.Run("net-http", func(b *testing.B) {
+		benchNetHTTP(b, server.URL, &http.Transport{DisableKeepAlives: true})
+	})
+}
+
+func benchNetHTTP(b *testing.B, url string, transport *http.Transport) {
+	b.ReportAllocs()
+	client := &http.Client{Transport: transport}
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			resp, err := client.Get(url)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+	})
+}
+
+func BenchmarkHTTPS(b *testing.B) {
+	ca, err := checkstest.NewCA()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cert, err := ca.Issue(checkstest.Leaf{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, protocol := range []string{"http/1.1", "h2"} {
+		server := httptest.NewUnstartedServer(http.HandlerFunc(page))
+		server.EnableHTTP2 = protocol == "h2"
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+		server.StartTLS()
+		defer server.Close()
+		b.Run("check/"+protocol, func(b *testing.B) {
+			h := newHTTP()
+			h.URL, h.CA = server.URL, ca.PEM()
+			benchRuns(b, Spec{Name: "bench", Kind: "http", Every: time.Minute, Timeout: 10 * time.Second, Options: h})
+		})
+		b.Run("net-http/"+protocol, func(b *testing.B) {
+			trust := &Trust{CA: ca.PEM()}
+			trust.verify(cert.Leaf, verifyNothing) // makes the pool
+			benchNetHTTP(b, server.URL, &http.Transport{
+				DisableKeepAlives: true, ForceAttemptHTTP2: protocol == "h2",
+				TLSClientConfig: &tls.Config{RootCAs: trust.private},
+			})
+		})
+	}
+}
+
+func BenchmarkTLS(b *testing.B) {
+	ca, err := checkstest.NewCA()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cert, err := ca.Issue(checkstest.Leaf{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	server, err := checkstest.NewTLS(cert)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer server.Close()
+	b.Run("check", func(b *testing.B) {
+		t := newTLS()
+		t.Address, t.CA = server.Addr(), ca.PEM()
+		benchRuns(b, Spec{Name: "bench", Kind: "tls", Every: time.Minute, Timeout: 10 * time.Second, Options: t})
+	})
+	b.Run("crypto-tls", func(b *testing.B) {
+		b.ReportAllocs()
+		trust := &Trust{CA: ca.PEM()}
+		trust.verify(cert.Leaf, verifyNothing)
+		config := &tls.Config{RootCAs: trust.private, ServerName: "127.0.0.1"}
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				conn, err := tls.Dial("tcp", server.Addr(), config)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				conn.Close()
+			}
+		})
+	})
+}
+
+func BenchmarkDNS(b *testing.B) {
+	server, err := checkstest.NewDNS("example.test. 60 IN A 192.0.2.10")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer server.Close()
+	b.Run("check", func(b *testing.B) {
+		d := newDNS()
+		d.Domain, d.Server = "example.test", server.Addr()
+		d.Expect.Answer = []string{"192.0.2.10"}
+		benchRuns(b, Spec{Name: "bench", Kind: "dns", Every: time.Minute, Timeout: 10 * time.Second, Options: d})
+	})
+	b.Run("miekg-dns", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				msg := new(dns.Msg).SetQuestion("example.test.", dns.TypeA)
+				if _, err := dns.Exchange(msg, server.Addr()); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	})
+	b.Run("socket", func(b *testing.B) {
+		wire, err := new(dns.Msg).SetQuestion("example.test.", dns.TypeA).Pack()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.RunParallel(func(pb *testing.PB) {
+			buf := make([]byte, 4096)
+			for pb.Next() {
+				conn, err := net.Dial("udp", server.Addr())
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				conn.Write(wire)
+				conn.Read(buf)
+				conn.Close()
+			}
+		})
+	})
+}
+
+var verifyNothing = x509.VerifyOptions{}

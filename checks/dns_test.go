@@ -1,0 +1,275 @@
+package checks
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"nines/checks/checkstest"
+)
+
+var zone = []string{
+	"example.test. 300 IN A 192.0.2.10",
+	"example.test. 60 IN A 192.0.2.11",
+	"example.test. 60 IN MX 10 Mail.example.test.",
+	`example.test. 60 IN TXT "v=spf1 include:_spf.example.test" " -all"`,
+	"example.test. 60 IN AAAA 2001:db8::10",
+	`example.test. 60 IN CAA 0 issue "ca.example.test"`,
+	"www.example.test. 60 IN CNAME example.test.",
+	`bytes.example.test. 60 IN TXT "\255\"quoted\\"`,
+}
+
+func dnsAt(server, domain, kind string) *DNS {
+	d := newDNS()
+	d.Server, d.Domain, d.Type = server, domain, kind
+	return d
+}
+
+func TestDNSExpectations(t *testing.T) {
+	server := opened(checkstest.NewDNS(zone...))(t)
+	for _, tt := range []struct {
+		name, domain, kind string
+		expect             func(*DNSExpect)
+		status             Status
+		reason             Reason
+		answers            string
+	}{
+		{name: "plain", domain: "example.test", kind: "A", status: Up, answers: "192.0.2.10|192.0.2.11"},
+		{name: "lower-case type", domain: "EXAMPLE.test.", kind: "a", status: Up},
+		{name: "exact set", domain: "example.test", kind: "A", expect: func(e *DNSExpect) { e.Answer = []string{"192.0.2.11", "192.0.2.10"} }, status: Up},
+		{name: "one is missing", domain: "example.test", kind: "A", expect: func(e *DNSExpect) { e.Answer = []string{"192.0.2.10", "192.0.2.11", "192.0.2.12"} }, status: Down, reason: ContentAnswer},
+		{name: "one too many", domain: "example.test", kind: "A", expect: func(e *DNSExpect) { e.Answer = []string{"192.0.2.10"} }, status: Down, reason: ContentAnswer},
+		{name: "contains", domain: "example.test", kind: "A", expect: func(e *DNSExpect) { e.AnswerContains = []string{"192.0.2.10"} }, status: Up},
+		{name: "contains not", domain: "example.test", kind: "A", expect: func(e *DNSExpect) { e.AnswerContains = []string{"192.0.2.1"} }, status: Down, reason: ContentAnswer},
+		{name: "through an alias", domain: "www.example.test", kind: "A", expect: func(e *DNSExpect) { e.Answer = []string{"192.0.2.10", "192.0.2.11"} }, status: Up},
+		{name: "the alias itself", domain: "www.example.test", kind: "CNAME", expect: func(e *DNSExpect) { e.Answer = []string{"example.test"} }, status: Up, answers: "example.test."},
+		{name: "mx in any case", domain: "example.test", kind: "MX", expect: func(e *DNSExpect) { e.Answer = []string{"10 mail.EXAMPLE.test"} }, status: Up},
+		{name: "txt joined", domain: "example.test", kind: "TXT", expect: func(e *DNSExpect) { e.Answer = []string{"v=spf1 include:_spf.example.test -all"} }, status: Up},
+		{name: "txt of bytes", domain: "bytes.example.test", kind: "TXT", status: Up, answers: "\uFFFD\"quoted\\"},
+		{name: "aaaa written otherwise", domain: "example.test", kind: "AAAA", expect: func(e *DNSExpect) { e.Answer = []string{"2001:db8:0:0::10"} }, status: Up},
+		{name: "caa", domain: "example.test", kind: "CAA", expect: func(e *DNSExpect) { e.Answer = []string{`0 issue "ca.example.test"`} }, status: Up},
+		{name: "enough", domain: "example.test", kind: "A", expect: func(e *DNSExpect) { e.MinAnswers = 2 }, status: Up},
+		{name: "too few", domain: "example.test", kind: "A", expect: func(e *DNSExpect) { e.MinAnswers = 3 }, status: Down, reason: ContentAnswer},
+		{name: "none", domain: "example.test", kind: "SRV", status: Down, reason: DNSNoAnswer},
+		{name: "none is right", domain: "example.test", kind: "SRV", expect: func(e *DNSExpect) { e.MinAnswers = 0 }, status: Up},
+		{name: "no such name", domain: "nowhere.test", kind: "A", status: Down, reason: DNSNXDomain},
+		{name: "no such name is right", domain: "nowhere.test", kind: "A", expect: func(e *DNSExpect) { e.Rcode = "nxdomain" }, status: Up},
+		{name: "a name is wrong", domain: "example.test", kind: "A", expect: func(e *DNSExpect) { e.Rcode = "NXDOMAIN" }, status: Down, reason: DNSRcode},
+		{name: "slow", domain: "example.test", kind: "A", expect: func(e *DNSExpect) { e.Within = time.Nanosecond }, status: Degraded, reason: SlowTotal},
+	} {
+		for _, transport := range []string{"udp", "tcp"} {
+			t.Run(tt.name+"/"+transport, func(t *testing.T) {
+				d := dnsAt(server.Addr(), tt.domain, tt.kind)
+				d.Transport = transport
+				if tt.expect != nil {
+					tt.expect(&d.Expect)
+				}
+				r := run(t, d, 10*time.Second, loopback())
+				wants(t, r, tt.status, tt.reason)
+				if r.Facts["transport"] != transport || r.Facts["server"] != server.Addr() || r.Facts["aa"] != true {
+					t.Errorf("facts %v", r.Facts)
+				}
+				if got := strings.Join(r.Facts["answers"].([]string), "|"); tt.answers != "" && got != tt.answers {
+					t.Errorf("answers %q, want %q", got, tt.answers)
+				}
+				if tt.name == "plain" && r.Facts["ttl_min"] != 60 {
+					t.Errorf("ttl_min %v", r.Facts["ttl_min"])
+				}
+				sumsUp(t, r)
+			})
+		}
+	}
+}
+
+func TestDNSFaults(t *testing.T) {
+	server := opened(checkstest.NewDNS(zone...))(t)
+	for _, tt := range []struct {
+		fault     checkstest.DNSFault
+		transport string
+		status    Status
+		reason    Reason
+	}{
+		{checkstest.DNSSilent, "udp", Down, DNSTimeout},
+		{checkstest.DNSSilent, "tcp", Down, DNSTimeout},
+		{checkstest.DNSServfail, "udp", Down, DNSServfail},
+		{checkstest.DNSRefused, "udp", Down, DNSRefused},
+		{checkstest.DNSTruncate, "udp", Up, ""},
+		{checkstest.DNSTruncate, "tcp", Up, ""},
+		{checkstest.DNSWrongID, "udp", Down, DNSTimeout},
+		{checkstest.DNSWrongID, "tcp", Down, DNSTimeout},
+		{checkstest.DNSWrongQuestion, "udp", Down, DNSTimeout},
+		{checkstest.DNSSpoofed, "udp", Up, ""},
+		{checkstest.DNSSpoofed, "tcp", Up, ""},
+		{checkstest.DNSGarbage, "udp", Down, DNSMalformed},
+		{checkstest.DNSCut, "udp", Down, DNSMalformed},
+		{checkstest.DNSCut, "tcp", Down, DNSMalformed},
+		{checkstest.DNSLoop, "udp", Down, DNSNoAnswer},
+	} {
+		server.Set(tt.fault, 0)
+		d := dnsAt(server.Addr(), "example.test", "A")
+		d.Transport = tt.transport
+		timeout := 10 * time.Second
+		if tt.reason == DNSTimeout {
+			timeout = 300 * time.Millisecond
+		}
+		r := run(t, d, timeout, loopback())
+		if r.Status != tt.status || r.Reason != tt.reason {
+			t.Errorf("fault %d over %s: %s %s (%s), want %s %s", tt.fault, tt.transport, r.Status, r.Reason, r.Detail, tt.status, tt.reason)
+		}
+		if tt.fault == checkstest.DNSTruncate && r.Facts["transport"] != "tcp" {
+			t.Errorf("facts %v", r.Facts)
+		}
+	}
+	for _, transport := range []string{"udp", "tcp"} {
+		d := dnsAt(freePort(t), "example.test", "A")
+		d.Transport = transport
+		wants(t, run(t, d, 10*time.Second, loopback()), Down, DNSUnreachable)
+	}
+	d := dnsAt(fullBacklog(t), "example.test", "A")
+	d.Transport = "tcp"
+	wants(t, run(t, d, 300*time.Millisecond, loopback()), Down, DNSTimeout)
+}
+
+func TestDNSOverTLS(t *testing.T) {
+	server := opened(checkstest.NewDNS(zone...))(t)
+	ca := must(checkstest.NewCA())(t)
+	for _, tt := range []struct {
+		leaf   checkstest.Leaf
+		status Status
+		reason Reason
+	}{
+		{checkstest.Leaf{}, Up, ""},
+		{checkstest.ExpiringIn(-time.Hour), Down, TLSExpired},
+		{checkstest.Leaf{Names: []string{"dns.example.com"}}, Down, TLSWrongName},
+	} {
+		addr, closer, err := server.ServeTLS(must(ca.Issue(tt.leaf))(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := dnsAt(addr, "example.test", "A")
+		d.Transport, d.CA = "tls", ca.PEM()
+		r := run(t, d, 10*time.Second, loopback())
+		wants(t, r, tt.status, tt.reason)
+		sumsUp(t, r)
+		closer.Close()
+	}
+}
+
+func TestDNSSystemServers(t *testing.T) {
+	server := opened(checkstest.NewDNS(zone...))(t)
+	env := &Env{nameServer: server.Addr()} // private, and the machine's own
+	d := newDNS()
+	d.Domain = "example.test"
+	wants(t, run(t, d, 10*time.Second, env), Up, "")
+	if d.Target() != "example.test" {
+		t.Errorf("target %q", d.Target())
+	}
+	env.nameServer = freePort(t)
+	wants(t, run(t, d, 10*time.Second, env), Unknown, ProberNetwork)
+}
+
+func TestDNSServerByName(t *testing.T) {
+	server := opened(checkstest.NewDNS(append(zone, "ns.test. 60 IN A 127.0.0.1")...))(t)
+	env := loopback()
+	env.nameServer = server.Addr()
+	_, port, _ := strings.Cut(server.Addr(), ":")
+	d := dnsAt("ns.test:"+port, "example.test", "A")
+	r := run(t, d, 10*time.Second, env)
+	wants(t, r, Up, "")
+	sumsUp(t, r)
+}
+
+func TestDNSFaultsOfOptions(t *testing.T) {
+	for _, tt := range []struct {
+		set  func(*DNS)
+		path string
+	}{
+		{func(d *DNS) {}, ""},
+		{func(d *DNS) { d.Domain = "" }, "domain"},
+		{func(d *DNS) { d.Domain = strings.Repeat("a", 64) + ".example" }, "domain"},
+		{func(d *DNS) { d.Domain = "_dmarc.example.com" }, ""},
+		{func(d *DNS) { d.Domain = "żółw.example" }, ""},
+		{func(d *DNS) { d.Domain = "." }, ""},
+		{func(d *DNS) { d.Type = "AXFR" }, "type"},
+		{func(d *DNS) { d.Type = "B" }, "type"},
+		{func(d *DNS) { d.Server = "192.0.2.53:5353" }, ""},
+		{func(d *DNS) { d.Server = "2001:db8::53" }, ""},
+		{func(d *DNS) { d.Server = "ns1.example.com" }, ""},
+		{func(d *DNS) { d.Server = "192.0.2.53:x" }, "server"},
+		{func(d *DNS) { d.Transport = "quic" }, "transport"},
+		{func(d *DNS) { d.Transport, d.Server = "tls", "system" }, "server"},
+		{func(d *DNS) { d.Expect.Rcode = "OOPS" }, "expect.rcode"},
+		{func(d *DNS) { d.Expect.Answer = []string{"192.0.2.10", "example.com"} }, "expect.answer[1]"},
+		{func(d *DNS) { d.Expect.AnswerContains = []string{"192.0.2.10\n$INCLUDE /etc/passwd"} }, "expect.answer_contains[0]"},
+		{func(d *DNS) { d.Expect.MinAnswers = -1 }, "expect.min_answers"},
+		{func(d *DNS) { d.Expect.Within = -1 }, "expect.within"},
+	} {
+		d := dnsAt("192.0.2.53", "example.com", "A")
+		tt.set(d)
+		faults := d.Faults()
+		if tt.path == "" && len(faults) > 0 || tt.path != "" && (len(faults) != 1 || faults[0].Path != tt.path) {
+			t.Errorf("%v, want one at %q", faults, tt.path)
+		}
+	}
+}
+
+func FuzzDNSAnswer(f *testing.F) {
+	d := dnsAt("192.0.2.53", "example.test", "A")
+	d.Expect.Answer = []string{"192.0.2.10"}
+	if err := d.prepare(); err != nil {
+		f.Fatal(err)
+	}
+	server := opened(checkstest.NewDNS(zone...))(f)
+	conn := must(loopback().datagrams(f.Context(), addrPort(server.Addr()).Addr(), addrPort(server.Addr()).Port()))(f)
+	defer conn.Close()
+	for _, fault := range []checkstest.DNSFault{checkstest.DNSHealthy, checkstest.DNSLoop, checkstest.DNSTruncate, checkstest.DNSServfail} {
+		server.Set(fault, 0)
+		conn.Write(d.wire)
+		buf := make([]byte, 4096)
+		n, err := conn.Read(buf)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(buf[:n], uint16(1))
+		f.Add(buf[:n], uint16(255))
+	}
+	f.Fuzz(func(t *testing.T, answer []byte, kind uint16) {
+		msg, err := matching(answer, d.wire)
+		if err != nil || msg == nil {
+			return
+		}
+		records := answers(msg, kind)
+		texts := shown(records)
+		total := 0
+		for _, text := range texts {
+			total += len(text)
+		}
+		if len(texts) > maxShown || total > maxShownBytes {
+			t.Errorf("%d texts of %d bytes are shown", len(texts), total)
+		}
+		if f := d.judge(msg.Rcode, records); f.reason != "" && !f.reason.Known() {
+			t.Errorf("reason %q", f.reason)
+		}
+	})
+}
+
+func FuzzCanonicalRecord(f *testing.F) {
+	f.Add("192.0.2.10", uint16(1))
+	f.Add("10 mail.example.com", uint16(15))
+	f.Add(`0 issue "ca.example"`, uint16(257))
+	f.Add("v=spf1 -all", uint16(16))
+	f.Fuzz(func(t *testing.T, text string, kind uint16) {
+		once, err := canonical(kind, text)
+		switch {
+		case err != nil:
+			return
+		case kind != dns.TypeA && kind != dns.TypeAAAA && kind != dns.TypeMX && kind != dns.TypeNS && kind != dns.TypeTXT:
+			return // rdata of rare types is not always read as it is written
+		}
+		if again, err := canonical(kind, once); err != nil || again != once {
+			t.Errorf("%q becomes %q, and that %q (%v)", text, once, again, err)
+		}
+	})
+}

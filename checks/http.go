@@ -1,0 +1,67 @@
+package checks
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// HTTP is a check of kind http: one request, and what its answer must be.
+type HTTP struct {
+	HTTPRequest
+	Expect HTTPExpect `json:"expect" doc:"What the answer must be."`
+}
+
+func newHTTP() *HTTP { return &HTTP{HTTPRequest: newHTTPRequest(defaultMaxBody)} }
+
+// Faults says what is wrong with the options.
+func (h *HTTP) Faults() []Fault { return append(h.HTTPRequest.faults(), h.Expect.faults()...) }
+
+// Probe makes the request once and judges the answer.
+func (h *HTTP) Probe(ctx context.Context, env *Env) Outcome {
+	a, f := h.fetch(ctx, env, nil, h.Expect.readsBody())
+	if f.status == "" {
+		f = h.Expect.judge(a)
+	}
+	return a.watch.outcome(f, a.facts())
+}
+
+// answer is what came back, as far as it came.
+type answer struct {
+	watch       stopwatch
+	now         time.Time // by the prober's clock, for certificates
+	status      int       // zero when none came
+	version     string    // 1.0, 1.1 or 2
+	header      http.Header
+	body        []byte // when an expectation reads it
+	bodyBytes   int    // unpacked
+	remote      netip.Addr
+	redirects   int
+	tlsVersion  string // empty without TLS
+	certificate identity
+	connecting  time.Duration // the shortest time that connecting took
+	firstByte   time.Duration // from the start to the first byte of this answer
+	transfer    time.Duration // from there to its end
+	carried     int64         // bytes that a slow link carried in that time
+}
+
+func (a *answer) facts() Facts {
+	facts := make(Facts, 8)
+	if a.status != 0 {
+		facts["http_status"], facts["http_version"], facts["body_bytes"] = a.status, a.version, a.bodyBytes
+	}
+	if a.remote.IsValid() {
+		facts["remote_ip"] = a.remote.String()
+	}
+	if a.redirects > 0 {
+		facts["redirects"] = a.redirects
+	}
+	if a.tlsVersion != "" {
+		facts["tls_version"] = a.tlsVersion
+	}
+	if a.certificate.leaf != nil {
+		facts["cert_expires"] = a.certificate.expires.UTC().Format(time.RFC3339)
+	}
+	return facts
+}

@@ -1,0 +1,198 @@
+package checks
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"nines/internal/secret"
+)
+
+func pt(t testing.TB, name string) Profile {
+	t.Helper()
+	var p Profile
+	if err := p.UnmarshalText([]byte(name)); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// every option of every kind, none at its default.
+func fullSpecs(t testing.TB) []Spec {
+	request := HTTPRequest{
+		URL: "https://shop.example.com/", Method: "POST", Headers: map[string]secret.String{"X-Key": secret.New("k3y")}, Body: "x",
+		Basic: Basic{"alice", secret.New("pw")}, Redirects: 0, IP: "4", MaxBody: 5,
+	}
+	request.ServerName, request.Insecure = "shop.example.com", true
+	expect := HTTPExpect{
+		Status: []StatusRange{{200, 299}, {404, 404}}, Headers: map[string]string{"A": "b"}, BodyContains: []string{"c"},
+		BodyLacks: []string{"d"}, BodyMatches: []Pattern{pattern(t, "e+")}, Within: 2 * time.Second, ValidFor: 14 * 24 * time.Hour,
+	}
+	h := &HTTP{HTTPRequest: request, Expect: expect} //nolint:govet // nothing has run
+	b := &Bandwidth{HTTPRequest: request, Profile: pt(t, "slow-4g"), Expect: BandwidthExpect{expect, time.Second, 100}}
+	b.Bearer, b.Basic = secret.New("t0ken"), Basic{}
+	own := newBandwidth()
+	own.URL, own.Profile = "http://example.com/", Profile{DownKbps: 400, UpKbps: 400.5, RTTMS: 400}
+	d := &DNS{Domain: "example.com", Type: "MX", Server: "192.0.2.53", Transport: "tcp", Recursion: false,
+		Expect: DNSExpect{Rcode: "NXDOMAIN", Answer: []string{"10 a.example.com"}, AnswerContains: []string{"20 b.example.com"}, MinAnswers: 0, Within: time.Second}}
+	c := &TLS{Address: "example.com:443", IP: "6", Expect: TLSExpect{time.Hour, time.Minute}}
+	specs := []Spec{{Kind: "http", Options: h}, {Kind: "bandwidth", Options: b}, {Kind: "bandwidth", Options: own}, {Kind: "dns", Options: d}, {Kind: "tls", Options: c}}
+	for i := range specs {
+		specs[i].Name, specs[i].Every, specs[i].Timeout = fmt.Sprintf("check-%d", i), time.Minute, 10*time.Second
+	}
+	return specs
+}
+
+func TestWireRoundTrip(t *testing.T) {
+	for _, s := range fullSpecs(t) {
+		wire, err := s.Wire()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := ParseWire(wire)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, wire)
+		}
+		if back.Name != s.Name || back.Kind != s.Kind || back.Every != s.Every || back.Timeout != s.Timeout {
+			t.Errorf("got %+v", back)
+		}
+		if !reflect.DeepEqual(back.Options, s.Options) {
+			t.Errorf("%s: got %+v, want %+v\n%s", s.Kind, back.Options, s.Options, wire)
+		}
+		again, err := back.Wire()
+		if err != nil || string(again) != string(wire) {
+			t.Errorf("not the same again: %v\n%s\n%s", err, wire, again)
+		}
+	}
+}
+
+func TestWireCarriesSecretsAndNothingElseDoes(t *testing.T) {
+	s := fullSpecs(t)[0]
+	wire, err := s.Wire()
+	if err != nil || !strings.Contains(string(wire), "k3y") || !strings.Contains(string(wire), `"password":"pw"`) {
+		t.Errorf("%v\n%s", err, wire)
+	}
+	plain, err := json.Marshal(s.Options)
+	if err != nil || strings.Contains(string(plain), "k3y") || strings.Contains(string(plain), "pw") {
+		t.Errorf("%v\n%s", err, plain)
+	}
+	if text := fmt.Sprintf("%v %+v", s.Options.(*HTTP).Headers, s.Options.(*HTTP).Basic); strings.Contains(text, "k3y") || strings.Contains(text, "pw}") {
+		t.Error(text)
+	}
+}
+
+func TestParseWireRefuses(t *testing.T) {
+	for _, tt := range []struct{ name, wire, says string }{
+		{"nothing", ``, "decoding a check"},
+		{"kind", `{"name":"a","kind":"ftp","every_ms":60000,"timeout_ms":1000,"options":{}}`, "upgrade it"},
+		{"name", `{"name":"A","kind":"tls","every_ms":60000,"timeout_ms":1000,"options":{"address":"a:443"}}`, "out of range"},
+		{"timeout", `{"name":"a","kind":"tls","every_ms":60000,"timeout_ms":60001,"options":{"address":"a:443"}}`, "out of range"},
+		{"every", `{"name":"a","kind":"tls","every_ms":9223372036854775807,"timeout_ms":1000,"options":{"address":"a:443"}}`, "out of range"},
+		{"options", `{"name":"a","kind":"tls","every_ms":60000,"timeout_ms":1000}`, "decoding"},
+		{"option", `{"name":"a","kind":"tls","every_ms":60000,"timeout_ms":1000,"options":{"address":""}}`, "address"},
+		{"status", `{"name":"a","kind":"http","every_ms":60000,"timeout_ms":1000,"options":{"url":"http://a/","expect":{"status":["2"]}}}`, "not a status"},
+		{"profile", `{"name":"a","kind":"bandwidth","every_ms":60000,"timeout_ms":1000,"options":{"url":"http://a/","profile":"5g"}}`, "not a profile"},
+	} {
+		if _, err := ParseWire([]byte(tt.wire)); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
+		}
+	}
+}
+
+// What the configuration and the reference rely on in every kind's options.
+func TestOptionsAreDocumented(t *testing.T) {
+	for _, name := range KindNames() {
+		kind, _ := KindOf(name)
+		if kind.Summary == "" {
+			t.Errorf("%s has no summary", name)
+		}
+		documented(t, name, reflect.TypeOf(kind.New()).Elem())
+	}
+	if _, ok := KindOf("gopher"); ok {
+		t.Error("there is a kind gopher")
+	}
+}
+
+func documented(t *testing.T, path string, typ reflect.Type) {
+	for f := range fieldsOf(typ) {
+		name := f.Tag.Get("json")
+		if f.Anonymous && name == "" {
+			documented(t, path, f.Type)
+			continue
+		}
+		at := path + "." + name
+		if doc := f.Tag.Get("doc"); name == "" || name != "-" && (!strings.HasSuffix(doc, ".") || len(doc) < 10) {
+			t.Errorf("%s (%s) has doc %q", at, f.Name, doc)
+		}
+		if strings.Contains(name, "omit") {
+			t.Errorf("%s would lose what is set to nothing on the wire", at)
+		}
+		if f.Type.Kind() == reflect.Struct && f.Type.PkgPath() == "nines/checks" {
+			documented(t, at, f.Type)
+		}
+	}
+}
+
+// fieldsOf yields the exported and embedded fields of a struct.
+func fieldsOf(typ reflect.Type) func(func(reflect.StructField) bool) {
+	return func(yield func(reflect.StructField) bool) {
+		for i := range typ.NumField() {
+			if f := typ.Field(i); (f.IsExported() || f.Anonymous) && !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+func TestStatusRange(t *testing.T) {
+	for text, want := range map[string]StatusRange{
+		"200": {200, 200}, "200-299": {200, 299}, "2xx": {200, 299}, "5XX": {500, 599}, "100-599": {100, 599},
+		"": {}, "99": {}, "600": {}, "299-200": {}, "6xx": {}, "0xx": {}, "xxx": {}, "200-": {}, "-200": {}, "20": {}, "2000": {}, "+20": {}, "200-2xx": {}, "200 - 299": {},
+	} {
+		var s StatusRange
+		if err := s.UnmarshalText([]byte(text)); s != want || (err == nil) != (want != StatusRange{}) {
+			t.Errorf("%q: %v, %v", text, s, err)
+		}
+	}
+	var list []StatusRange
+	if err := json.Unmarshal([]byte(`[200, "3xx", "404-410"]`), &list); err != nil || listed(list) != "200, 300-399, 404-410" {
+		t.Errorf("%v, %v", list, err)
+	}
+	if err := json.Unmarshal([]byte(`[true]`), &list); err == nil {
+		t.Error("true is a status")
+	}
+}
+
+func FuzzStatusRange(f *testing.F) {
+	for _, text := range []string{"200", "200-299", "2xx", "", "1e2", "-1", "２００"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var s, again StatusRange
+		if s.UnmarshalText([]byte(text)) != nil {
+			return
+		}
+		if s.First < 100 || s.Last > 599 || s.First > s.Last {
+			t.Errorf("%q is read as %v", text, s)
+		}
+		wire, _ := json.Marshal(s)
+		if err := json.Unmarshal(wire, &again); err != nil || again != s {
+			t.Errorf("%q: %v becomes %v (%v)", text, s, again, err)
+		}
+	})
+}
+
+func TestPattern(t *testing.T) {
+	var p Pattern
+	for _, bad := range []string{"(", `\1`, "a**", strings.Repeat("a", maxPattern+1)} {
+		if err := p.UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%.20q is a pattern", bad)
+		}
+	}
+	if !p.match([]byte("anything")) || p.String() != "" {
+		t.Error("the zero pattern does not match")
+	}
+}
