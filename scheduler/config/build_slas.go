@@ -1,0 +1,201 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"nines/internal/civil"
+)
+
+func (b *builder) buildSLAs() {
+	for i := range b.doc.SLAs {
+		s := &b.doc.SLAs[i]
+		if s.At == nil {
+			continue
+		}
+		sla := SLA{
+			Name:         string(s.Name),
+			Title:        string(s.Title),
+			Checks:       b.resolve(s.At, s.Checks),
+			Target:       s.Target,
+			Timezone:     s.Timezone.Location,
+			Combine:      s.Combine,
+			MinOutage:    s.MinOutage,
+			ServiceHours: b.hours(&s.ServiceHours.hours),
+			Credits:      b.credits(s),
+		}
+		if sla.Title == "" {
+			sla.Title = sla.Name
+		}
+		if sla.Target.Micros == 0 {
+			b.fault(s.At, "target", "is 0; write a percentage above 0, such as 99.95")
+		}
+		for _, address := range s.Email {
+			sla.Email = append(sla.Email, string(address))
+		}
+		if len(s.Email) > 0 && b.doc.Email == nil && !b.partial {
+			b.fault(s.At, "email", "needs to know how mail leaves; write a section email with server and from")
+		}
+		b.cfg.SLAs = append(b.cfg.SLAs, sla)
+	}
+}
+
+// credits returns what is owed below which availability.
+func (b *builder) credits(s *slaSection) []Credit {
+	var credits []Credit
+	for i, c := range s.Credits {
+		if c.At == nil {
+			continue
+		}
+		if c.Percent < 0 || c.Percent > 100 {
+			b.fault(c.At, "percent", "is %v; write 0 to 100", c.Percent)
+		}
+		if c.Below.Micros > s.Target.Micros && s.Target.Text != "" {
+			b.warn(c.At, "below", "is %s, above the target, so that credit is owed for a promise that was kept; write at most %s", c.Below.Text, s.Target.Text)
+		}
+		for _, other := range s.Credits[:i] {
+			switch {
+			case other.At == nil || c.Below.Text == "" || other.Below.Text == "":
+			case c.Below.Micros == other.Below.Micros:
+				b.fault(c.At, "below", "is the same as at %s; keep one of the two", other.At.nearest("below").position)
+			case (c.Below.Micros < other.Below.Micros) != (c.Percent > other.Percent):
+				b.warn(c.At, "percent", "is %v below %s, and %v below %s: less availability should earn more credit", c.Percent, c.Below.Text, other.Percent, other.Below.Text)
+			}
+		}
+		credits = append(credits, Credit{c.Below, c.Percent})
+	}
+	return credits
+}
+
+// resolve returns the checks that a selection names, in the order of the file.
+func (b *builder) resolve(owner *node, selection selection) []string {
+	chosen := map[string]bool{}
+	for i := range selection {
+		s, where := &selection[i], at("checks", i)
+		switch {
+		case s.text && s.name == "":
+			b.fault(owner, where, "is empty; write the name of a check")
+		case s.text && !b.checks.has(s.name):
+			b.fault(owner, where, "%s", b.lacksCheck(s.name))
+		case s.text && chosen[s.name]:
+			b.warn(owner, where, "%s is already selected; keep one of the two", s.name)
+		case s.text:
+			chosen[s.name] = true
+		case s.At != nil:
+			for _, name := range b.selectBy(s) {
+				chosen[name] = true
+			}
+		}
+	}
+	if owner.field("checks") != nil && len(selection) == 0 {
+		b.fault(owner, "checks", "selects no check; write names, {group: …} or {label: …=…}")
+	}
+	var names []string
+	for i := range b.doc.Checks {
+		if name := string(b.doc.Checks[i].Name); chosen[name] && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// lacksCheck says that there is no such check; it may be a group's name.
+func (b *builder) lacksCheck(name string) string {
+	if slices.Contains(b.groups(), name) {
+		return fmt.Sprintf("no check is called %q; write {group: %s} for the checks of that group", clip(name), clip(name))
+	}
+	return b.checks.lacks(name)
+}
+
+// selectBy returns the checks of a group or with a label.
+func (b *builder) selectBy(s *selected) []string {
+	label, value, isLabel := strings.Cut(s.Label, "=")
+	given := func(key string) bool { return s.At.field(key) != nil }
+	switch {
+	case given("group") && given("label"):
+		b.fault(s.At, "label", "group is given too; write two selectors, or keep one of the two")
+		return nil
+	case !given("group") && !given("label"):
+		b.fault(s.At, "group", "is missing, and label is too; write {group: Storefront} or {label: team=web}")
+		return nil
+	case given("label") && (!isLabel || label == ""):
+		b.fault(s.At, "label", "%q is not a label with its value; write it as team=web", clip(s.Label))
+		return nil
+	}
+	var names []string
+	for i := range b.doc.Checks {
+		c := &b.doc.Checks[i]
+		found, has := c.Labels[label]
+		if given("group") && string(c.Group) == s.Group || isLabel && has && found == value {
+			names = append(names, string(c.Name))
+		}
+	}
+	switch {
+	case len(names) > 0 || b.checks.partial:
+	case given("group"):
+		b.fault(s.At, "group", "no check is in the group %q; %s", clip(s.Group), didYouMean(s.Group, b.groups()))
+	default:
+		b.fault(s.At, "label", "no check has the label %s; give it to one, or select by name", clip(s.Label))
+	}
+	return names
+}
+
+// hours returns the window, or nil for one that is not given: always.
+func (b *builder) hours(h *hours) *civil.Hours {
+	if h == nil || h.At == nil {
+		return nil
+	}
+	window := civil.Hours{From: civil.Clock(h.From), To: civil.Clock(h.To)}
+	for _, days := range h.Days {
+		for d, on := range days {
+			window.Days[d] = window.Days[d] || on
+		}
+	}
+	switch {
+	case h.Days == nil:
+		window.Days = civil.EveryDay()
+	case len(h.Days) == 0:
+		b.fault(h.At, "days", "is empty; name days, or leave the key out for every day")
+	}
+	return &window
+}
+
+func (b *builder) buildMaintenance() {
+	for i := range b.doc.Maintenance {
+		s := &b.doc.Maintenance[i]
+		if s.At == nil {
+			continue
+		}
+		m := Maintenance{Title: string(s.Title), Checks: b.resolve(s.At, s.Checks), Zone: time.UTC}
+		switch {
+		case s.Weekly != nil && (s.From != nil || s.To != nil):
+			b.fault(s.At, "weekly", "from or to is given too; keep weekly, or from and to")
+		case s.Weekly != nil:
+			m.Weekly = &civil.Hours{From: civil.Clock(s.Weekly.From), To: civil.Clock(s.Weekly.To)}
+			m.Weekly.Days[s.Weekly.Day] = true
+			m.Zone = s.Weekly.Timezone.Location
+		default:
+			m.Once = b.once(s)
+		}
+		b.cfg.Maintenance = append(b.cfg.Maintenance, m)
+	}
+}
+
+// once returns the span of a maintenance that happens once.
+func (b *builder) once(s *maintenanceSection) *civil.Span {
+	if s.From == nil || s.To == nil {
+		for _, key := range []string{"from", "to"} {
+			if s.At.field(key) == nil && s.At.nearest("weekly").kind != unread {
+				b.fault(s.At, key, "is missing; write from and to, such as 2026-10-10T22:00:00Z, or weekly")
+			}
+		}
+		return nil
+	}
+	span := civil.Span{From: time.Time(*s.From), To: time.Time(*s.To)}
+	if !span.From.Before(span.To) {
+		b.fault(s.At, "to", "is not after from; write a later time")
+	}
+	return &span
+}
