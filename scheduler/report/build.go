@@ -1,0 +1,298 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"math"
+	"slices"
+	"time"
+
+	"nines/checks"
+	"nines/internal/civil"
+	"nines/regions"
+	"nines/scheduler/config"
+	"nines/scheduler/sla"
+)
+
+// Build makes the report of one SLA for a month. A month that is still running
+// ends at now, in whole milliseconds; one that has not begun is an error.
+func Build(ctx context.Context, cfg *config.Config, s *config.SLA, month civil.Month, now time.Time, src Source) (*Report, error) {
+	window, running, err := windowOf(s, month, now)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{ctx: ctx, cfg: cfg, sla: s, source: src, window: window, running: running}
+	if err := b.read(); err != nil {
+		return nil, fmt.Errorf("building the report of %s for %s: %w", s.Name, month, err)
+	}
+	r := &Report{
+		SLA: s.Name, Title: cmp.Or(s.Title, s.Name), Month: month.String(), Timezone: s.Timezone.String(),
+		From: milli(window.From), To: milli(window.To), Target: micros(s.Target.Micros),
+		Revision: 1, ResultsSHA256: b.sum, Zone: s.Timezone, Running: running,
+		Average: b.terms().Average, MinOutage: s.MinOutage, ServiceHours: s.ServiceHours, Maintenance: b.maintenance(),
+	}
+	b.figures(r)
+	if err := b.outages(r); err != nil {
+		return nil, fmt.Errorf("building the report of %s for %s: %w", s.Name, month, err)
+	}
+	return r, nil
+}
+
+// windowOf returns the month in the SLA's zone as far as it has come.
+func windowOf(s *config.SLA, month civil.Month, now time.Time) (w sla.Interval, running bool, err error) {
+	from, to := month.Bounds(s.Timezone)
+	w = sla.Interval{From: from.UnixMilli(), To: to.UnixMilli()}
+	if ms := now.UnixMilli(); ms < w.To {
+		w.To, running = ms, true
+	}
+	if w.Len() == 0 {
+		return w, false, fmt.Errorf("%s has not begun yet in %s; it does at %s",
+			month, s.Timezone, from.UTC().Format(time.RFC3339))
+	}
+	return w, running, nil
+}
+
+// builder is a report on its way.
+type builder struct {
+	ctx     context.Context
+	cfg     *config.Config
+	sla     *config.SLA
+	source  Source
+	window  sla.Interval
+	running bool
+
+	checks   []*config.Check
+	outside  []sla.Interval // the service hours
+	readings []*reading     // one a check
+	excused  [][]sla.Interval
+	took     map[string]*tally // by region
+	sum      string            // SHA-256 of all that was read, in hex
+	ledger   sla.Ledger
+}
+
+func (b *builder) terms() sla.Terms {
+	t := sla.Terms{
+		Window:    b.window,
+		MinOutage: int64((b.sla.MinOutage + time.Millisecond - 1) / time.Millisecond),
+		Average:   b.sla.Combine == "average",
+		Target:    b.sla.Target.Micros,
+	}
+	for _, c := range b.sla.Credits {
+		t.Credits = append(t.Credits, sla.Credit{Below: c.Below.Micros, Percent: c.Percent})
+	}
+	return t
+}
+
+// read reads every check and closes the ledger.
+func (b *builder) read() error {
+	b.outside = sla.OutsideHours(b.window, b.sla.ServiceHours, b.sla.Timezone)
+	b.took = map[string]*tally{}
+	quarantines, err := b.quarantines()
+	if err != nil {
+		return err
+	}
+	for _, name := range b.sla.Checks {
+		c := b.cfg.Check(name)
+		if c == nil {
+			return fmt.Errorf("no check is called %q", name)
+		}
+		b.checks, b.excused = append(b.checks, c), append(b.excused, b.excusedOf(c))
+	}
+	digest := sha256.New().(hash.Cloner)
+	var overlapping []checks.Quarantine
+	spans := make([]sla.Check, len(b.checks))
+	b.readings = make([]*reading, len(b.checks))
+	for _, i := range b.byName() {
+		c := b.checks[i]
+		got, written, err := newReader(b.ctx, b.source, c, quarantines, b.window).run(digest)
+		if err != nil {
+			return err
+		}
+		digest, b.readings[i] = written, got
+		spans[i] = sla.Check{Spans: ledgerSpans(got.spans), Excused: b.excused[i]}
+		for region, took := range got.took {
+			b.tally(c.Regions[region]).add(took...)
+		}
+		for _, q := range quarantines {
+			if q.From.UnixMilli() <= got.of.To && q.To.UnixMilli() > got.of.From {
+				overlapping = append(overlapping, q)
+			}
+		}
+	}
+	if err := writeQuarantines(digest, overlapping); err != nil {
+		return err
+	}
+	b.sum = hex.EncodeToString(digest.Sum(nil))
+	b.ledger = sla.Account(b.terms(), spans)
+	return nil
+}
+
+// byName returns the places of the checks in the order of their names, which
+// the hash goes by: it does not depend on how a configuration is arranged.
+func (b *builder) byName() []int {
+	order := make([]int, len(b.checks))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(b.checks[i].Name, b.checks[j].Name) })
+	return order
+}
+
+// quarantines returns all quarantines in whole milliseconds.
+func (b *builder) quarantines() ([]checks.Quarantine, error) {
+	list, err := b.source.Quarantines(b.ctx, time.Unix(0, 0).UTC(), endOfTime)
+	if err != nil {
+		return nil, fmt.Errorf("reading quarantines: %w", err)
+	}
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].From, list[i].To = milli(list[i].From.UnixMilli()), milli(list[i].To.UnixMilli())
+	}
+	return list, nil
+}
+
+// writeQuarantines writes the lines of the quarantines to the digest, each
+// once, sorted by their bytes.
+func writeQuarantines(digest hash.Hash, list []checks.Quarantine) error {
+	var lines []string
+	for _, q := range list {
+		line, err := quarantineLine(q)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, string(line))
+	}
+	slices.Sort(lines)
+	for _, line := range slices.Compact(lines) {
+		digest.Write([]byte(line))
+	}
+	return nil
+}
+
+func (b *builder) tally(region string) *tally {
+	t := b.took[region]
+	if t == nil {
+		t = &tally{}
+		b.took[region] = t
+	}
+	return t
+}
+
+// excusedOf returns when the check does not count: under maintenance and
+// outside the service hours.
+func (b *builder) excusedOf(c *config.Check) []sla.Interval {
+	planned := b.cfg.MaintenanceOf(c.Name, milli(b.window.From), milli(b.window.To))
+	return append(sla.Intervals(planned), b.outside...)
+}
+
+// ledgerSpans turns verdicts into what the ledger counts, one for one.
+func ledgerSpans(spans []regions.Span) []sla.Span {
+	list := make([]sla.Span, len(spans))
+	for i, s := range spans {
+		list[i] = sla.Span{Interval: sla.Interval{From: s.From.UnixMilli(), To: s.To.UnixMilli()}}
+		switch s.Verdict {
+		case regions.Up, regions.Degraded:
+			list[i].State = sla.Up
+		case regions.Down:
+			list[i].State = sla.Down
+		}
+	}
+	return list
+}
+
+// figures fills in all that the ledger and the regions say.
+func (b *builder) figures(r *Report) {
+	l := b.ledger
+	r.Verdict = l.Verdict()
+	r.Availability, r.Worst, r.Best, r.Coverage = percent(l.Availability()), percent(l.Worst()), percent(l.Best()), percent(l.Coverage())
+	r.Seconds = secondsOf(l.Totals)
+	r.Allowed, r.Left = seconds(l.Allowed()), seconds(l.Left())
+	r.OutsideHours = seconds(b.window.Len() - sla.Outside(b.window, b.outside))
+	owed, any := l.Credit()
+	r.Credit = share(owed.Percent)
+	for _, c := range b.sla.Credits {
+		r.Credits = append(r.Credits, Credit{micros(c.Below.Micros), share(c.Percent), any && c.Below.Micros == owed.Below})
+	}
+	if between, ok := l.BetweenFailures(); ok {
+		r.BetweenFailures = seconds(between)
+	}
+	r.Checks = []Check{}
+	for i, c := range b.checks {
+		r.Checks = append(r.Checks, Check{
+			Check: c.Name, Title: cmp.Or(c.Title, c.Name),
+			Availability: percent(l.Checks[i].Availability()), Seconds: secondsOf(l.Checks[i]),
+			strip: strip(l.Divided[i], b.window),
+		})
+	}
+	r.Regions = []Region{}
+	for _, region := range b.cfg.Regions {
+		if seen, ok := b.region(region); ok {
+			r.Regions = append(r.Regions, seen)
+		}
+	}
+}
+
+// share is a percentage from the configuration that is not compared with
+// anything: what is owed.
+func share(percent float64) Decimal { return micros(int64(math.Round(percent * 1e6))) }
+
+// region sums up what one region saw; false where no check runs from it.
+func (b *builder) region(region config.Region) (Region, bool) {
+	var seen []sla.Check
+	for i, c := range b.checks {
+		place := slices.Index(c.Regions, region.Name)
+		if place < 0 {
+			continue
+		}
+		var spans []sla.Span
+		for _, s := range b.readings[i].regions[place] {
+			span := sla.Span{Interval: sla.Interval{From: s.From.UnixMilli(), To: s.To.UnixMilli()}}
+			switch s.Status {
+			case checks.Up:
+				span.State = sla.Up
+			case checks.Down:
+				span.State = sla.Down
+			}
+			spans = append(spans, span)
+		}
+		seen = append(seen, sla.Check{Spans: spans, Excused: b.excused[i]})
+	}
+	if len(seen) == 0 {
+		return Region{}, false
+	}
+	l := sla.Account(sla.Terms{Window: b.window, Average: true}, seen)
+	r := Region{Region: region.Name, Title: cmp.Or(region.Title, region.Name), Availability: percent(l.Availability())}
+	took := b.tally(region.Name)
+	for p, into := range map[int64]*Decimal{50: &r.P50, 95: &r.P95, 99: &r.P99} {
+		if us, ok := took.percentile(p); ok {
+			*into = millis(us)
+		}
+	}
+	return r, true
+}
+
+// maintenance lists the planned interruptions of the SLA's checks in order.
+func (b *builder) maintenance() []Maintenance {
+	var list []Maintenance
+	for i := range b.cfg.Maintenance {
+		m := &b.cfg.Maintenance[i]
+		var ours []string
+		for _, name := range m.Checks {
+			if slices.Contains(b.sla.Checks, name) {
+				ours = append(ours, name)
+			}
+		}
+		if len(ours) == 0 {
+			continue
+		}
+		for _, s := range m.Spans(milli(b.window.From), milli(b.window.To)) {
+			list = append(list, Maintenance{Title: m.Title, Checks: ours, From: s.From.UTC(), To: s.To.UTC()})
+		}
+	}
+	slices.SortStableFunc(list, func(x, y Maintenance) int { return x.From.Compare(y.From) })
+	return list
+}

@@ -1,0 +1,231 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"nines/internal/civil"
+	"nines/scheduler/sla"
+)
+
+//go:embed report.html
+var page string
+
+//go:embed report.css
+var style string
+
+// StyleSource is what a Content-Security-Policy has to allow in style-src for
+// the page of WriteHTML, which has one <style> and nothing else of the kind:
+// no scripts, no style attributes, nothing loaded from anywhere.
+func StyleSource() string {
+	sum := sha256.Sum256([]byte(style))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// WriteHTML writes the reports as one self-contained page for people, which
+// prints on A4 with a page of its own for each SLA. Times are in the SLA's zone.
+func WriteHTML(w io.Writer, reports []*Report) error {
+	t, err := template.New("report").Funcs(template.FuncMap{
+		"style": func() template.CSS { return template.CSS(style) },
+	}).Parse(page)
+	if err != nil {
+		return fmt.Errorf("parsing the report's template: %w", err)
+	}
+	sheets := make([]sheet, len(reports))
+	for i, r := range reports {
+		sheets[i] = sheet{r}
+	}
+	var buf bytes.Buffer
+	if err := t.Execute(&buf, sheets); err != nil {
+		return fmt.Errorf("writing the report's page: %w", err)
+	}
+	_, err = w.Write(buf.Bytes())
+	return err
+}
+
+// sheet is a report with the words of its page.
+type sheet struct{ *Report }
+
+// Name is the month as people write it.
+func (s sheet) Name() string {
+	month, err := civil.ParseMonth(s.Month)
+	if err != nil {
+		return s.Month
+	}
+	return fmt.Sprintf("%s %d", month.Month, month.Year)
+}
+
+// At is an instant on the SLA's clocks, exact to the millisecond.
+func (s sheet) At(t time.Time) string { return t.In(s.Zone).Format("2 Jan 2006, 15:04:05.999 MST") }
+
+// Short is At without the year, for tables.
+func (s sheet) Short(t time.Time) string { return t.In(s.Zone).Format("2 Jan, 15:04:05.999 MST") }
+
+// Percent is a percentage with its sign, or a dash.
+func (s sheet) Percent(d Decimal) string {
+	if d.Null() {
+		return "–"
+	}
+	return d.String() + "\u00a0%"
+}
+
+// Millis is a time in milliseconds, or a dash.
+func (s sheet) Millis(d Decimal) string {
+	if d.Null() {
+		return "–"
+	}
+	return d.String() + "\u00a0ms"
+}
+
+// Long is a length in days, hours, minutes and seconds, or a dash.
+func (s sheet) Long(d Decimal) string {
+	if d.Null() {
+		return "–"
+	}
+	ms, sign := d.units, ""
+	if ms < 0 {
+		ms, sign = -ms, "−"
+	}
+	var parts []string
+	for _, unit := range [...]struct {
+		ms   int64
+		name string
+	}{{86_400_000, "d"}, {3_600_000, "h"}, {60_000, "min"}} {
+		if n := ms / unit.ms; n > 0 {
+			parts = append(parts, strconv.FormatInt(n, 10)+"\u00a0"+unit.name)
+			ms %= unit.ms
+		}
+	}
+	if ms > 0 || len(parts) == 0 {
+		parts = append(parts, seconds(ms).String()+"\u00a0s")
+	}
+	return sign + strings.Join(parts, " ")
+}
+
+// Duration is a length from the configuration.
+func (s sheet) Duration(d time.Duration) string { return s.Long(seconds(d.Milliseconds())) }
+
+// Sentence is the verdict in one sentence.
+func (s sheet) Sentence() string {
+	target, so := s.Percent(s.Target), ""
+	if s.Running {
+		so = "So far, "
+	}
+	unknown := s.Seconds.Unknown.units > 0
+	switch {
+	case s.Worst.Null():
+		return cmp.Or(so, "In this month, ") + "there was no time that counts: all of it is excused."
+	case s.Verdict == sla.Met && !unknown:
+		return sentence(so + "the target of " + target + " was met: availability was " + s.Percent(s.Availability) + ".")
+	case s.Verdict == sla.Met:
+		return sentence(so + "the target of " + target + " was met: availability was " + s.Percent(s.Availability) +
+			", and " + s.Percent(s.Worst) + " even if all that is unknown was down.")
+	case s.Verdict == sla.Breached && !unknown:
+		return sentence(so + "the target of " + target + " was missed: availability was " + s.Percent(s.Availability) + ".")
+	case s.Verdict == sla.Breached:
+		return sentence(so + "the target of " + target + " was missed: availability was " + s.Percent(s.Availability) +
+			", and " + s.Percent(s.Best) + " even if all that is unknown was up.")
+	}
+	return sentence(so + "it cannot be said whether the target of " + target + " was met: availability lies between " +
+		s.Percent(s.Worst) + " and " + s.Percent(s.Best) + ", and " + s.Long(s.Seconds.Unknown) + " are unknown.")
+}
+
+// sentence begins with a capital.
+func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
+
+// Used is how much of the allowed downtime is gone, from 0 to 1000; more than
+// all of it is 1000.
+func (s sheet) Used() int64 {
+	down, allowed := s.Seconds.Down.units, s.Allowed.units
+	switch {
+	case down == 0:
+		return 0
+	case down >= allowed:
+		return 1000
+	}
+	return max(1, down*1000/allowed)
+}
+
+// Overspent reports whether more was down than is allowed.
+func (s sheet) Overspent() bool { return s.Left.units < 0 }
+
+// LeftOrOver is what is left of the allowed downtime, or by how much more was
+// down.
+func (s sheet) LeftOrOver() Decimal { return seconds(max(s.Left.units, -s.Left.units)) }
+
+// Means tells the mean times of outages, as far as they are known.
+func (s sheet) Means() string {
+	var parts []string
+	for _, mean := range [...]struct {
+		of   Decimal
+		text string
+	}{
+		{s.Discover, "discovered after %s"},
+		{s.Acknowledge, "in somebody's hands %s later"},
+		{s.Recover, "over %s after it began"},
+		{s.BetweenFailures, "%s of uptime between failures"},
+	} {
+		if !mean.of.Null() {
+			parts = append(parts, fmt.Sprintf(mean.text, s.Long(mean.of)))
+		}
+	}
+	return "On average: " + strings.Join(parts, ", ") + "."
+}
+
+// Hours describes the service hours.
+func (s sheet) Hours() string {
+	h := s.ServiceHours
+	if h == nil {
+		return "always"
+	}
+	var days []string
+	for i := range 7 {
+		// From Monday on; the set counts from Sunday.
+		if day := time.Weekday((i + 1) % 7); h.Days[day] {
+			days = append(days, day.String()[:3])
+		}
+	}
+	which := strings.Join(days, ", ")
+	if len(days) == 7 {
+		which = "every day"
+	}
+	return fmt.Sprintf("%s from %s to %s (%s)", which, h.From, h.To, s.Timezone)
+}
+
+// Class is a word of the style sheet for the verdict.
+func (s sheet) Class() string { return string(s.Verdict) }
+
+// Planned is how long a maintenance was inside the window.
+func (s sheet) Planned(m Maintenance) string { return s.Duration(m.To.Sub(m.From)) }
+
+// Total is the length of an outage as a whole.
+func (s sheet) Total(o Outage) string { return s.Duration(o.To.Sub(o.From)) }
+
+// Partly reports whether only a part of the outage counts.
+func (s sheet) Partly(o Outage) bool { return o.Seconds.units != o.To.Sub(o.From).Milliseconds() }
+
+// Segment is a stretch of a check's strip, in columns.
+type Segment struct {
+	X, Width int
+	Class    string
+}
+
+// Strip is the month of a check as the page paints it, in StripWidth columns.
+func (s sheet) Strip(c Check) []Segment { return c.strip }
+
+// StripWidth is how many columns a strip has.
+func (s sheet) StripWidth() int { return stripWidth }
+
+// Repeat is the command that makes the same figures from exported results.
+func (s sheet) Repeat() string {
+	return fmt.Sprintf("nines replay -c nines.yaml --results results.ndjson --month %s", s.Month)
+}
