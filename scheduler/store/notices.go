@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"nines/notifier"
+)
+
+const noticeColumns = `id, incident, kind, step, round, person, channel, then_by, mention, why, nonce, state, attempts,
+	not_before, deliver_by, receipt, detail, created`
+
+func scanNotice(row scanner) (notifier.Notice, error) {
+	var n notifier.Notice
+	err := row.Scan(noticeFields(&n)...)
+	return n, err
+}
+
+// noticeFields are where noticeColumns are scanned to.
+func noticeFields(n *notifier.Notice) []any {
+	return []any{&n.ID, &n.Incident, &n.Kind, &n.Step, &n.Round, &n.Person, &n.Channel, asJSON{&n.Then}, asJSON{&n.Mention}, &n.Why, &n.Nonce,
+		&n.State, &n.Attempts, when{&n.NotBefore}, when{&n.DeliverBy}, &n.Receipt, &n.Detail, when{&n.Created}}
+}
+
+// Queue puts notices into the outbox and returns their IDs.
+func (tx *Tx) Queue(ctx context.Context, notices []notifier.Notice) ([]int64, error) {
+	return queue(ctx, tx.tx, notices)
+}
+
+func queue(ctx context.Context, tx *sql.Tx, notices []notifier.Notice) ([]int64, error) {
+	var ids []int64
+	for _, n := range notices {
+		then, err := toJSON(n.Then)
+		if err != nil {
+			return nil, err
+		}
+		mention, err := toJSON(n.Mention)
+		if err != nil {
+			return nil, err
+		}
+		var id int64
+		err = tx.QueryRowContext(ctx, `INSERT INTO notices (
+				incident, kind, step, round, person, channel, then_by, mention, why, nonce, state, attempts,
+				not_before, deliver_by, receipt, detail, created, fence, leased_until, leased_from, unclear, settled)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, 0, '', '', ?, 0, 0, '', 0, 0) RETURNING id`,
+			n.Incident, string(n.Kind), n.Step, n.Round, n.Person, n.Channel, then, mention, n.Why, n.Nonce, n.Attempts,
+			ms(n.NotBefore), ms(n.Created)).Scan(&id)
+		if err != nil {
+			return nil, fmt.Errorf("queuing a notice: %w", err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// UpdateQueued reports whether an update of the incident to the person by the
+// channel waits to be sent, which will say all there is to say when it is.
+func (tx *Tx) UpdateQueued(ctx context.Context, incident int64, person, channel string) (bool, error) {
+	var n int
+	err := tx.tx.QueryRowContext(ctx,
+		"SELECT count(*) FROM notices WHERE incident = ? AND person = ? AND channel = ? AND kind = 'update' AND state = 'queued'", incident, person, channel).Scan(&n)
+	return n > 0, err
+}
+
+// Notices returns the notices of an incident, oldest first.
+func (s *Store) Notices(ctx context.Context, incident int64) (list []notifier.Notice, err error) {
+	err = s.read(ctx, func(tx *sql.Tx) error {
+		list, err = queryAll(ctx, tx, scanNotice, "SELECT "+noticeColumns+" FROM notices WHERE incident = ? ORDER BY id", incident)
+		return err
+	})
+	return list, err
+}
+
+// Notice returns the notice of that number, or ErrNotFound.
+func (s *Store) Notice(ctx context.Context, id int64) (n notifier.Notice, err error) {
+	err = s.read(ctx, func(tx *sql.Tx) error {
+		n, err = scanNotice(tx.QueryRowContext(ctx, "SELECT "+noticeColumns+" FROM notices WHERE id = ?", id))
+		return found(err, "notice %d", id)
+	})
+	return n, err
+}
+
+// Reported notes what a vendor said of the delivery of the message with that
+// receipt, and reports whether anything waited for it. A failed delivery makes
+// the notice overdue at once, so that the dispatcher moves on to the next
+// channel.
+func (s *Store) Reported(ctx context.Context, receipt string, state notifier.State, detail string, now time.Time) (known bool, err error) {
+	set, args := "state = 'delivered', deliver_by = 0, detail = ?, settled = ?", []any{detail, ms(now)}
+	switch state {
+	case notifier.Delivered:
+	case notifier.Failed:
+		set, args = "deliver_by = ?, detail = ?", []any{ms(now), detail}
+	default:
+		return true, nil // on its way: nothing to note
+	}
+	err = s.Update(ctx, func(tx *Tx) error {
+		done, err := tx.tx.ExecContext(ctx, "UPDATE notices SET "+set+" WHERE receipt = ? AND receipt <> '' AND state = 'accepted'", append(args, receipt)...)
+		if err != nil {
+			return err
+		}
+		n, err := done.RowsAffected()
+		known = n > 0
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("noting a delivery report: %w", err)
+	}
+	return known, nil
+}
+
+// NoticeCounts returns how many notices there are by channel and state.
+func (s *Store) NoticeCounts(ctx context.Context) (map[string]map[notifier.State]int, error) {
+	counts := map[string]map[notifier.State]int{}
+	err := s.read(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, "SELECT channel, state, count(*) FROM notices GROUP BY channel, state")
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var channel string
+			var state notifier.State
+			var n int
+			if err := rows.Scan(&channel, &state, &n); err != nil {
+				return err
+			}
+			if counts[channel] == nil {
+				counts[channel] = map[notifier.State]int{}
+			}
+			counts[channel][state] = n
+		}
+		return rows.Err()
+	})
+	return counts, err
+}
+
+// OutboxDepth returns how many notices are due and not sent, and since when
+// the oldest of them is.
+func (s *Store) OutboxDepth(ctx context.Context, now time.Time) (n int, oldest time.Time, err error) {
+	err = s.read(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx,
+			"SELECT count(*), coalesce(min(max(not_before, created)), 0) FROM notices WHERE state = 'queued' AND not_before <= ? OR state = 'leased'", ms(now)).
+			Scan(&n, when{&oldest})
+	})
+	return n, oldest, err
+}
+
+// found turns a query's "no rows" into ErrNotFound of what was asked for.
+func found(err error, format string, args ...any) error {
+	if err == sql.ErrNoRows {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf(format+": %w", append(args, err)...)
+	}
+	return nil
+}

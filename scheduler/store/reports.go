@@ -1,0 +1,43 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"nines/internal/civil"
+)
+
+// Report is one revision of an SLA's report of a closed month, in one format.
+type Report struct {
+	SLA           string
+	Month         civil.Month
+	Revision      int    // from 1
+	Format        string // json, csv, html
+	Made          time.Time
+	ResultsSHA256 string
+	Body          []byte
+}
+
+// PutReport stores a revision in one format; it is never replaced.
+func (tx *Tx) PutReport(ctx context.Context, r Report) error {
+	_, err := tx.tx.ExecContext(ctx,
+		"INSERT INTO reports (sla, month, revision, format, made, results_sha256, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		r.SLA, r.Month.String(), r.Revision, r.Format, ms(r.Made), r.ResultsSHA256, r.Body)
+	if err != nil {
+		return fmt.Errorf("storing the report of %s for %s: %w", r.SLA, r.Month, err)
+	}
+	return nil
+}
+
+// Report returns the latest revision of a closed month's report, or ErrNotFound.
+func (s *Store) Report(ctx context.Context, sla string, month civil.Month, format string) (r Report, err error) {
+	r.SLA, r.Month, r.Format = sla, month, format
+	err = s.read(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx,
+			"SELECT revision, made, results_sha256, body FROM reports WHERE sla = ? AND month = ? AND format = ? ORDER BY revision DESC LIMIT 1",
+			sla, month.String(), format).Scan(&r.Revision, when{&r.Made}, &r.ResultsSHA256, &r.Body)
+	})
+	return r, found(err, "the report of %s for %s", sla, month)
+}

@@ -1,0 +1,275 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"nines/checks"
+)
+
+// hour is the span of a block, in milliseconds.
+const hour = int64(time.Hour / time.Millisecond)
+
+// appendMost is how many results one row of live holds at most.
+const appendMost = 10_000
+
+// Append stores results, which the caller knows to be new.
+func (tx *Tx) Append(ctx context.Context, results []checks.Result) error {
+	for chunk := range slices.Chunk(results, appendMost) {
+		rows, err := tx.rows(ctx, chunk)
+		if err != nil {
+			return err
+		}
+		b := boundsOf(rows)
+		_, err = tx.tx.ExecContext(ctx,
+			"INSERT INTO live (from_at, to_at, from_slot, to_slot, n, rows) VALUES (?, ?, ?, ?, ?, ?)",
+			b.fromAt, b.toAt, b.fromSlot, b.toSlot, len(rows), encodeBlock(rows))
+		if err != nil {
+			return fmt.Errorf("appending results: %w", err)
+		}
+	}
+	return nil
+}
+
+// rows returns results as blocks keep them, with their names numbered.
+func (tx *Tx) rows(ctx context.Context, results []checks.Result) ([]row, error) {
+	ids := map[string]int64{}
+	rows := make([]row, len(results))
+	for i := range results {
+		r := &results[i]
+		for _, name := range [...]string{r.Check, r.Region, r.Prober} {
+			if _, ok := ids[name]; ok {
+				continue
+			}
+			id, err := tx.intern(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			ids[name] = id
+		}
+		rows[i] = rowOf(r, ids)
+	}
+	return rows, nil
+}
+
+// bounds are the first and last times among some rows.
+type bounds struct{ fromAt, toAt, fromSlot, toSlot int64 }
+
+func boundsOf(rows []row) bounds {
+	b := bounds{math.MaxInt64, math.MinInt64, math.MaxInt64, math.MinInt64}
+	for i := range rows {
+		b.fromAt, b.toAt = min(b.fromAt, rows[i].at), max(b.toAt, rows[i].at)
+		b.fromSlot, b.toSlot = min(b.fromSlot, rows[i].slot), max(b.toSlot, rows[i].slot)
+	}
+	return b
+}
+
+// Results yields the check's results with from <= At < to, in the order of
+// (At, Prober, Slot), holding an hour of them in memory. Quarantines are not
+// applied. An error ends it. While it is read the store can be written to, but
+// a reader of the store's few is taken.
+func (s *Store) Results(ctx context.Context, check string, from, to time.Time) iter.Seq2[checks.Result, error] {
+	return s.results(ctx, check, from, to, false)
+}
+
+// Outlines yields what Results does without what was measured: TookMS, Detail,
+// Phases and Facts are empty. It takes a tenth of the time.
+func (s *Store) Outlines(ctx context.Context, check string, from, to time.Time) iter.Seq2[checks.Result, error] {
+	return s.results(ctx, check, from, to, true)
+}
+
+func (s *Store) results(ctx context.Context, check string, from, to time.Time, outline bool) iter.Seq2[checks.Result, error] {
+	return func(yield func(checks.Result, error) bool) {
+		err := s.read(ctx, func(tx *sql.Tx) error {
+			if err := s.readNames(ctx, tx); err != nil {
+				return err
+			}
+			id, ok := s.id(check)
+			if !ok {
+				return nil
+			}
+			_, err := s.eachResult(ctx, tx, selection{id, from.UnixMilli(), to.UnixMilli(), outline},
+				func(r checks.Result) bool { return yield(r, nil) })
+			return err
+		})
+		if err != nil {
+			yield(checks.Result{}, fmt.Errorf("reading results of %s: %w", check, err))
+		}
+	}
+}
+
+// selection is which results are read, and whether in outline.
+type selection struct {
+	check    int64
+	from, to int64 // of At
+	outline  bool
+}
+
+func (sel selection) keep(r *row) bool {
+	return r.check == sel.check && r.at >= sel.from && r.at < sel.to
+}
+
+// eachResult calls yield with results in order until it returns false, and
+// reports whether it never did.
+func (s *Store) eachResult(ctx context.Context, tx *sql.Tx, sel selection, yield func(checks.Result) bool) (bool, error) {
+	byHour := map[int64][]row{}
+	err := sel.eachBlock(ctx, tx, func(rows []row) {
+		for _, r := range rows {
+			h := hourOf(r.at)
+			byHour[h] = append(byHour[h], r)
+		}
+	}, "SELECT rows FROM live WHERE to_at >= ? AND from_at < ?", sel.from, sel.to)
+	if err != nil {
+		return false, err
+	}
+	hours, err := queryAll(ctx, tx, func(row scanner) (h int64, err error) { return h, row.Scan(&h) },
+		"SELECT DISTINCT hour FROM blocks WHERE check_id = ? AND hour BETWEEN ? AND ? ORDER BY hour", sel.check, hourOf(sel.from), hourOf(sel.to-1))
+	if err != nil {
+		return false, err
+	}
+	hours = slices.AppendSeq(hours, maps.Keys(byHour))
+	slices.Sort(hours)
+	for _, h := range slices.Compact(hours) {
+		rows := byHour[h]
+		err := sel.eachBlock(ctx, tx, func(more []row) { rows = append(rows, more...) },
+			"SELECT rows FROM blocks WHERE check_id = ? AND hour = ?", sel.check, h)
+		if err != nil {
+			return false, err
+		}
+		slices.SortFunc(rows, s.order)
+		// A compaction that was cut short leaves rows both in live and in a block.
+		rows = slices.CompactFunc(rows, func(a, b row) bool { return a.key() == b.key() })
+		for i := range rows {
+			if !yield(rows[i].result(s.name)) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// eachBlock decodes what is selected of each block that a query returns.
+func (sel selection) eachBlock(ctx context.Context, tx *sql.Tx, f func([]row), query string, args ...any) error {
+	return eachRaw(ctx, tx, func(block []byte) error {
+		rows, err := decodeSome(block, sel.keep, sel.outline)
+		if err == nil {
+			f(rows)
+		}
+		return err
+	}, query, args...)
+}
+
+// hourOf returns the hour that a time in milliseconds falls in.
+func hourOf(ms int64) int64 {
+	h := ms / hour
+	if ms%hour < 0 {
+		h--
+	}
+	return h
+}
+
+// blockRows returns the rows of the blocks that match a condition.
+func blockRows(ctx context.Context, tx *sql.Tx, where string, args ...any) ([]row, error) {
+	var all []row
+	err := eachBlock(ctx, tx, func(rows []row) { all = append(all, rows...) }, "SELECT rows FROM blocks WHERE "+where, args...)
+	return all, err
+}
+
+// eachBlock decodes each block that a query returns.
+func eachBlock(ctx context.Context, tx *sql.Tx, f func([]row), query string, args ...any) error {
+	return eachRaw(ctx, tx, func(block []byte) error {
+		rows, err := decodeBlock(block)
+		if err == nil {
+			f(rows)
+		}
+		return err
+	}, query, args...)
+}
+
+// eachRaw calls f with each block that a query returns, which is f's until it
+// returns.
+func eachRaw(ctx context.Context, tx *sql.Tx, f func([]byte) error, query string, args ...any) error {
+	found, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer found.Close()
+	for found.Next() {
+		var block sql.RawBytes
+		if err := found.Scan(&block); err != nil {
+			return err
+		}
+		if err := f(block); err != nil {
+			return err
+		}
+	}
+	return found.Err()
+}
+
+// Latest returns the latest result of every check, region and prober among
+// those with from <= At < to, in no particular order.
+func (s *Store) Latest(ctx context.Context, from, to time.Time) ([]checks.Result, error) {
+	first, end := from.UnixMilli(), to.UnixMilli()
+	type series struct{ check, region, prober int64 }
+	latest := map[series]row{}
+	note := func(rows []row) {
+		for _, r := range rows {
+			of := series{r.check, r.region, r.prober}
+			if before, ok := latest[of]; r.at >= first && r.at < end && (!ok || s.order(before, r) < 0) {
+				latest[of] = r
+			}
+		}
+	}
+	var results []checks.Result
+	err := s.read(ctx, func(tx *sql.Tx) error {
+		if err := s.readNames(ctx, tx); err != nil {
+			return err
+		}
+		if err := eachBlock(ctx, tx, note, "SELECT rows FROM live WHERE to_at >= ? AND from_at < ?", first, end); err != nil {
+			return err
+		}
+		if err := eachBlock(ctx, tx, note, "SELECT rows FROM blocks WHERE hour BETWEEN ? AND ?", hourOf(first), hourOf(end-1)); err != nil {
+			return err
+		}
+		for _, r := range latest {
+			results = append(results, r.result(s.name))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the latest results: %w", err)
+	}
+	return results, nil
+}
+
+// Prune deletes results with an At before the time given, in hours that are
+// past whole, a bounded number of blocks at a time.
+func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
+	const most = 2000
+	deleted := 0
+	for {
+		n := int64(0)
+		err := s.Update(ctx, func(tx *Tx) error {
+			done, err := tx.tx.ExecContext(ctx,
+				"DELETE FROM blocks WHERE id IN (SELECT id FROM blocks WHERE hour < ? LIMIT ?)", hourOf(before.UnixMilli()), most)
+			if err != nil {
+				return err
+			}
+			n, err = done.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return deleted, fmt.Errorf("deleting old results: %w", err)
+		}
+		deleted += int(n)
+		if n < most {
+			return deleted, nil
+		}
+	}
+}
