@@ -1,0 +1,181 @@
+package prober
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// hostRuns is how many planned runs one host has in flight at most; a run
+	// beyond it waits for as long as its slot may be late.
+	hostRuns = 512
+	// hostSlowRuns is how many of those may be of checks whose last run was
+	// slow, so that targets that hang leave the host's others alone.
+	hostSlowRuns = 384
+	// slowRun is how long a run takes at least to be a slow one.
+	slowRun = time.Second
+	// maxRuns bounds all runs in flight, to keep memory and files in bounds.
+	maxRuns = 4096
+)
+
+// pool runs tasks, each in a goroutine of its own.
+type pool struct {
+	run    func(context.Context, *task) // runs and records
+	refuse func([]*task, refusal)       // records that they were not run
+	mono   func() time.Duration
+	ctx    context.Context // of the runs
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu      sync.Mutex // protects following
+	hosts   map[string]*host
+	crowded map[*host]bool // those with tasks that wait
+	running int
+	closed  bool
+}
+
+// refusal is why a task is not run.
+type refusal int
+
+const (
+	tooLate  refusal = iota // its turn did not come in time
+	stopping                // the prober stops
+)
+
+// host is what is in flight towards one target.
+type host struct {
+	name    string
+	running int
+	slow    int
+	waiting []*task
+}
+
+func newPool(mono func() time.Duration, run func(context.Context, *task), refuse func([]*task, refusal)) *pool {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &pool{
+		run: run, refuse: refuse, mono: mono, ctx: ctx, cancel: cancel,
+		hosts: map[string]*host{}, crowded: map[*host]bool{},
+	}
+}
+
+// submit runs a task now, or when its host has room. Runs that were asked for
+// do not wait.
+func (p *pool) submit(t *task) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.hosts[t.host]
+	if h == nil {
+		h = &host{name: t.host}
+		p.hosts[t.host] = h
+	}
+	if t.asked || p.room(h, t) {
+		p.begin(h, t)
+		return
+	}
+	h.waiting = append(h.waiting, t)
+	p.crowded[h] = true
+}
+
+// room reports whether the host, and the pool, can take the task. p.mu is held.
+func (p *pool) room(h *host, t *task) bool {
+	return p.running < maxRuns && h.running < hostRuns && (!t.slow || h.slow < hostSlowRuns)
+}
+
+// begin runs a task. p.mu is held.
+func (p *pool) begin(h *host, t *task) {
+	p.running++
+	h.running++
+	if t.slow {
+		h.slow++
+	}
+	p.tasks.Go(func() { p.run(p.ctx, t) })
+}
+
+// leave gives a task's place to the next one, once its run is over.
+func (p *pool) leave(t *task) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.hosts[t.host]
+	p.running--
+	h.running--
+	if t.slow {
+		h.slow--
+	}
+	p.promote(h)
+}
+
+// promote begins the host's waiting tasks that have room, in their order; slow
+// ones do not hold up the others. p.mu is held.
+func (p *pool) promote(h *host) {
+	kept := h.waiting[:0]
+	for _, t := range h.waiting {
+		if p.room(h, t) {
+			p.begin(h, t)
+		} else {
+			kept = append(kept, t)
+		}
+	}
+	clear(h.waiting[len(kept):])
+	h.waiting = kept
+	if len(kept) == 0 {
+		delete(p.crowded, h)
+		if h.running == 0 {
+			delete(p.hosts, h.name)
+		}
+	}
+}
+
+// sweep refuses the tasks whose time to start has passed.
+func (p *pool) sweep() {
+	now := p.mono()
+	var late []*task
+	p.mu.Lock()
+	for h := range p.crowded {
+		kept := h.waiting[:0]
+		for _, t := range h.waiting {
+			if now > t.until {
+				late = append(late, t)
+			} else {
+				kept = append(kept, t)
+			}
+		}
+		clear(h.waiting[len(kept):])
+		h.waiting = kept
+		p.promote(h)
+	}
+	p.mu.Unlock()
+	if len(late) > 0 {
+		p.refuse(late, tooLate)
+	}
+}
+
+// drain refuses what waits, and returns when what runs has ended; runs that
+// take longer than the limit are told to end.
+func (p *pool) drain(limit time.Duration) {
+	var waiting []*task
+	p.mu.Lock()
+	for h := range p.crowded {
+		waiting = append(waiting, h.waiting...)
+		h.waiting = nil
+	}
+	clear(p.crowded)
+	p.mu.Unlock()
+	if len(waiting) > 0 {
+		p.refuse(waiting, stopping)
+	}
+	timer := time.AfterFunc(limit, p.cancel)
+	defer timer.Stop()
+	p.tasks.Wait()
+	p.cancel()
+}
+
+// size returns how many tasks run and wait.
+func (p *pool) size() (running, waiting int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for h := range p.crowded {
+		waiting += len(h.waiting)
+	}
+	return p.running, waiting
+}
