@@ -1,0 +1,107 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"nines/scheduler/config"
+)
+
+// configFlag adds -c to a command and returns where its value will be.
+func configFlag(cmd *cobra.Command) *string {
+	path := cmd.Flags().StringP("config", "c", "", "the configuration: a YAML file, or a directory of *.yaml")
+	cmd.MarkFlagRequired("config")
+	cmd.MarkFlagFilename("config", "yaml", "yml")
+	return path
+}
+
+// loadConfig reads the configuration and prints its warnings to stderr.
+func loadConfig(cmd *cobra.Command, path string) (*config.Config, error) {
+	cfg, err := config.Load(path, os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range cfg.Warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), w.String()+" (warning)")
+	}
+	return cfg, nil
+}
+
+// isTerminal reports whether w is a terminal that a person looks at.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// plural returns "1 check", "2 checks", and "2 people" for the one noun that
+// has its own plural.
+func plural(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case noun == "person":
+		return fmt.Sprintf("%d people", n)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func newValidate() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "validate -c PATH",
+		Short: "Read the configuration and say what is wrong with it",
+		Long: `validate reads the whole configuration and connects to nothing.
+
+Every fault is one line on standard error:
+  file:line:column: where.it.is: what is wrong, and what would be right
+With a fault the exit code is 2. What is valid but looks wrong is printed as a
+warning and does not change the exit code.`,
+		Example: `  nines validate -c nines.yaml
+  nines validate -c /etc/nines/`,
+		Args: cobra.NoArgs,
+	}
+	path := configFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := loadConfig(cmd, *path)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s in %s, %s, %s, %s\n", *path,
+			plural(len(cfg.Checks), "check"), plural(len(cfg.Regions), "region"), plural(len(cfg.SLAs), "SLA"),
+			plural(len(cfg.Rotations), "rotation"), plural(len(cfg.People), "person"))
+		return err
+	}
+	return cmd
+}
+
+func newSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of the configuration",
+		Long: `schema prints the JSON Schema of the configuration, for editors that complete
+and check YAML. Save it and name it in the first line of nines.yaml:
+
+  # yaml-language-server: $schema=nines.schema.json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			schema, err := config.Schema()
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(append(schema, '\n'))
+			return err
+		},
+	}
+}
+
+// writeJSON prints v for machines and people.
+func writeJSON(cmd *cobra.Command, v any) error {
+	enc := json.NewEncoder(cmd.OutOrStdout())
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

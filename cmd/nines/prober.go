@@ -1,0 +1,100 @@
+package main
+
+import (
+	"net/netip"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"nines/checks"
+	"nines/prober"
+)
+
+func newProber() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "prober --scheduler URL --name NAME --token-file F --data DIR",
+		Short: "Run one prober; its region is what the scheduler says it is",
+		Long: `prober runs the checks that the scheduler gives it and sends back what it finds.
+It only connects outwards. Every result is on its disk before it counts and is
+kept until the scheduler has it, through restarts and kill -9 of either.
+
+It probes public addresses only. --allow admits a private range; no scheduler
+can.
+
+SIGTERM and Ctrl-C finish what is in flight, send it and exit 0.`,
+		Example: `  nines prober --scheduler https://status.example.com --name fra-1 \
+    --token-file /etc/nines/fra-1.token --data /var/lib/nines`,
+		Args: cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	address := flags.String("scheduler", "", "the scheduler's address, such as https://status.example.com")
+	name := flags.String("name", "", "this prober's name in the scheduler's configuration")
+	tokenFile := flags.String("token-file", "", "the file that holds this prober's token")
+	data := flags.String("data", "", "the folder for results that are not sent yet")
+	allow := flags.StringArray("allow", nil, "a private range that may be probed, such as 10.0.0.0/8 (repeatable)")
+	source := flags.String("source-ip", "", "the address that probes leave from")
+	for _, required := range []string{"scheduler", "name", "token-file", "data"} {
+		cmd.MarkFlagRequired(required)
+	}
+	cmd.MarkFlagFilename("token-file")
+	cmd.MarkFlagDirname("data")
+	logger := logFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		log, err := logger()
+		if err != nil {
+			return err
+		}
+		if err := checkSchedulerURL(*address); err != nil {
+			return err
+		}
+		if !checks.ValidName(*name) {
+			return inputf("--name %q: must be 1 to 63 of a-z, 0-9 and -", *name)
+		}
+		env, err := probeEnv(*allow, *source)
+		if err != nil {
+			return err
+		}
+		token, err := readToken(*tokenFile)
+		if err != nil {
+			return err
+		}
+		p, err := prober.New(prober.Config{
+			Scheduler: *address, Name: *name, Token: token, DataDir: *data, Env: env, Log: log, Version: version,
+		})
+		if err != nil {
+			return err
+		}
+		log.Info("probing", "prober", *name, "scheduler", *address, "version", version)
+		return p.Run(cmd.Context())
+	}
+	return cmd
+}
+
+// probeEnv reads --allow and --source-ip.
+func probeEnv(allow []string, source string) (checks.Env, error) {
+	var env checks.Env
+	for _, text := range allow {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return env, inputf("--allow %q: not a range; write it as 10.0.0.0/8", text)
+		}
+		env.Allow = append(env.Allow, prefix.Masked())
+	}
+	if source != "" {
+		ip, err := netip.ParseAddr(source)
+		if err != nil {
+			return env, inputf("--source-ip %q: not an address; write it as 192.0.2.7", source)
+		}
+		env.SourceIP = ip
+	}
+	return env, nil
+}
+
+// checkSchedulerURL says what is wrong with the value of --scheduler.
+func checkSchedulerURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return inputf("--scheduler %q: not an address; write it as https://status.example.com", text)
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nines/internal/civil"
+	"nines/scheduler"
+	"nines/scheduler/config"
+	"nines/scheduler/report"
+	"nines/scheduler/store"
+)
+
+// reportFlags are those that report and replay share.
+type reportFlags struct {
+	month, sla, format, output string
+	failOnBreach               bool
+}
+
+func addReportFlags(cmd *cobra.Command) *reportFlags {
+	var f reportFlags
+	flags := cmd.Flags()
+	flags.StringVar(&f.month, "month", "", "the calendar month, such as 2026-10, in each SLA's own zone")
+	flags.StringVar(&f.sla, "sla", "", "one SLA by its name (default all)")
+	flags.StringVar(&f.format, "format", "json", "json, csv or html")
+	flags.StringVarP(&f.output, "output", "o", "", "write to this file instead of standard output")
+	flags.BoolVar(&f.failOnBreach, "fail-on-breach", false, "exit with 1 if an SLA is breached")
+	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"json", "csv", "html"}, cobra.ShellCompDirectiveNoFileComp))
+	return &f
+}
+
+func newReport() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "report -c PATH --month YYYY-MM",
+		Short: "Write the monthly SLA report from the store",
+		Long: `report reads the store that the configuration names and writes the report of a
+month: availability with its worst and best case, the outages with how long
+discovering, responding and fixing took, error budget, credit and how it was
+all counted. A scheduler may be running meanwhile.
+
+The month that is still running ends now. Without --month it is that one.`,
+		Example: `  nines report -c nines.yaml --month 2026-10
+  nines report -c nines.yaml --month 2026-10 --sla gold --format html -o gold.html
+  nines report -c nines.yaml --month 2026-10 --fail-on-breach > /dev/null`,
+		Args: cobra.NoArgs,
+	}
+	path := configFlag(cmd)
+	flags := addReportFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := loadConfig(cmd, *path)
+		if err != nil {
+			return err
+		}
+		s, err := openStore(cfg)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		return writeReport(cmd, cfg, flags, scheduler.ReportSource(s), thisMonth)
+	}
+	return cmd
+}
+
+func newReplay() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "replay -c PATH --results FILE",
+		Short: "Compute the same report from a file of results alone, without a store",
+		Long: `replay computes the report from results as "nines results export" writes them,
+one JSON object a line, in any order. Whoever has the configuration and the
+results gets the same figures; what only the scheduler knew, such as who
+acknowledged when, is null.
+
+Without --month it is the month that holds most of the results. --results -
+reads standard input.`,
+		Example: `  nines replay -c nines.yaml --results results.ndjson --month 2026-10
+  nines results export -c nines.yaml | nines replay -c nines.yaml --results -`,
+		Args: cobra.NoArgs,
+	}
+	path := configFlag(cmd)
+	results := cmd.Flags().String("results", "", "the file of results, or - for standard input")
+	cmd.MarkFlagRequired("results")
+	cmd.MarkFlagFilename("results", "ndjson", "jsonl")
+	flags := addReportFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := loadConfig(cmd, *path)
+		if err != nil {
+			return err
+		}
+		in, name, err := openInput(cmd, *results)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		source, err := report.NewFileSource(name, in)
+		if err != nil {
+			return err
+		}
+		return writeReport(cmd, cfg, flags, source, func(sla *config.SLA, now time.Time) civil.Month {
+			if month, ok := source.Month(sla.Timezone, sla.Checks); ok {
+				return month
+			}
+			return civil.MonthOf(now.In(sla.Timezone))
+		})
+	}
+	return cmd
+}
+
+// monthFunc chooses the month to report on when no flag says it.
+type monthFunc func(sla *config.SLA, now time.Time) civil.Month
+
+// thisMonth is the month that is still running.
+func thisMonth(sla *config.SLA, now time.Time) civil.Month {
+	return civil.MonthOf(now.In(sla.Timezone))
+}
+
+// writeReport builds the reports that flags ask for and writes them.
+func writeReport(cmd *cobra.Command, cfg *config.Config, flags *reportFlags, source report.Source,
+	month monthFunc,
+) error {
+	write, ok := map[string]func(io.Writer, []*report.Report) error{
+		"json": report.WriteJSON, "csv": report.WriteCSV, "html": report.WriteHTML,
+	}[flags.format]
+	if !ok {
+		return inputf("--format %q: must be json, csv or html", flags.format)
+	}
+	slas, err := chooseSLAs(cfg, flags.sla)
+	if err != nil {
+		return err
+	}
+	if flags.month != "" {
+		fixed, err := civil.ParseMonth(flags.month)
+		if err != nil {
+			return inputf("--month: %w", err)
+		}
+		month = func(*config.SLA, time.Time) civil.Month { return fixed }
+	}
+	reports, err := buildReports(cmd.Context(), cfg, slas, month, source)
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if err := write(&out, reports); err != nil {
+		return err
+	}
+	if flags.output != "" {
+		if err := os.WriteFile(flags.output, out.Bytes(), 0o644); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+	} else if _, err := cmd.OutOrStdout().Write(out.Bytes()); err != nil {
+		return err
+	}
+	var breached []string
+	for _, r := range reports {
+		if r.Verdict == "breached" {
+			breached = append(breached, r.SLA)
+		}
+	}
+	if flags.failOnBreach && len(breached) > 0 {
+		return badError{"breached: " + strings.Join(breached, ", ")}
+	}
+	return nil
+}
+
+func buildReports(ctx context.Context, cfg *config.Config, slas []*config.SLA,
+	month monthFunc, source report.Source,
+) ([]*report.Report, error) {
+	now := time.Now()
+	reports := make([]*report.Report, 0, len(slas))
+	for _, sla := range slas {
+		m := month(sla, now)
+		if from, _ := m.Bounds(sla.Timezone); !from.Before(now) {
+			return nil, inputf("--month %s: has not begun yet in %s; name one that has", m, sla.Timezone)
+		}
+		r, err := report.Build(ctx, cfg, sla, m, now, source)
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, r)
+	}
+	return reports, nil
+}
+
+func chooseSLAs(cfg *config.Config, name string) ([]*config.SLA, error) {
+	var slas []*config.SLA
+	var names []string
+	for i := range cfg.SLAs {
+		if name == "" || cfg.SLAs[i].Name == name {
+			slas = append(slas, &cfg.SLAs[i])
+		}
+		names = append(names, cfg.SLAs[i].Name)
+	}
+	switch {
+	case len(names) == 0:
+		return nil, inputf("the configuration has no slas; add one to report on")
+	case len(slas) == 0:
+		return nil, inputf("no SLA is called %q; there are: %s", name, strings.Join(names, ", "))
+	}
+	return slas, nil
+}
+
+// openStore opens the store that a scheduler has made.
+func openStore(cfg *config.Config) (*store.Store, error) {
+	s, err := store.OpenExisting(cfg.Store)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, inputf("there is no store at %s yet; \"nines run\" or \"nines scheduler\" makes it", cfg.Store)
+	}
+	return s, err
+}
+
+// openInput opens a file, or standard input for -, and names it for errors.
+func openInput(cmd *cobra.Command, path string) (io.ReadCloser, string, error) {
+	if path == "-" {
+		return io.NopCloser(cmd.InOrStdin()), "stdin", nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, "", inputError{err}
+	}
+	return f, path, nil
+}
