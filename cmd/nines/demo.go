@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -48,6 +49,9 @@ end, unless --data names one to keep. Ctrl-C stops it.`,
 	port := cmd.Flags().Int("port", 0, "the port of the status page (default $PORT, or one that is free)")
 	data := cmd.Flags().String("data", "", "a folder to keep everything in (default one that is removed at the end)")
 	cmd.MarkFlagDirname("data")
+	st := story{worksFor: 3 * time.Minute}
+	cmd.Flags().DurationVar(&st.failsAfter, "fail-after", 8*time.Second, "when the shop first goes down")
+	cmd.Flags().DurationVar(&st.failsFor, "fail-for", 50*time.Second, "how long it stays down")
 	level := cmd.Flags().String("log-level", "error", "the least that is logged on standard error: debug, info, warn or error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log, err := newLogger(cmd.ErrOrStderr(), *level, "text")
@@ -62,32 +66,37 @@ end, unless --data names one to keep. Ctrl-C stops it.`,
 		if *port < 0 || *port > 65535 {
 			return inputf("port %d: must be from 0 to 65535", *port)
 		}
-		d := &demo{out: cmd.OutOrStdout()}
-		defer d.close()
-		if err := d.open(*port, *data); err != nil {
-			return err
-		}
-		path := filepath.Join(d.dir, "nines.yaml")
-		cfg, err := config.Load(path, os.LookupEnv)
-		if err != nil {
-			return err
-		}
-		s, err := openSystem(path, cfg, true, d.listener, log)
-		if err != nil {
-			return err
-		}
-		s.server.Beside("/sandbox", d.sandbox.Handler())
-		d.greet(s)
-		ctx, cancel := context.WithCancel(cmd.Context())
-		var telling sync.WaitGroup
-		telling.Go(func() { d.shop.tell(ctx, func(format string, args ...any) { d.say("story", format, args...) }) })
-		err = s.run(ctx)
-		cancel()
-		telling.Wait()
-		d.say("demo", "stopped")
-		return err
+		return runDemo(cmd, *port, *data, st, log)
 	}
 	return cmd
+}
+
+// runDemo runs the demo until the command's context ends.
+func runDemo(cmd *cobra.Command, port int, data string, st story, log *slog.Logger) error {
+	d := &demo{out: cmd.OutOrStdout()}
+	defer d.close()
+	if err := d.open(port, data); err != nil {
+		return err
+	}
+	path := filepath.Join(d.dir, "nines.yaml")
+	cfg, err := config.Load(path, os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	s, err := openSystem(path, cfg, true, d.listener, log)
+	if err != nil {
+		return err
+	}
+	s.server.Beside("/sandbox", d.sandbox.Handler())
+	d.greet(s, st)
+	ctx, cancel := context.WithCancel(cmd.Context())
+	var telling sync.WaitGroup
+	telling.Go(func() { d.shop.tell(ctx, st, func(format string, args ...any) { d.say("story", format, args...) }) })
+	err = s.run(ctx)
+	cancel()
+	telling.Wait()
+	d.say("demo", "stopped")
+	return err
 }
 
 // demo is what the demo has besides a running system.
@@ -185,7 +194,7 @@ func (d *demo) write(url string) error {
 }
 
 // greet says where everything is.
-func (d *demo) greet(s *system) {
+func (d *demo) greet(s *system, st story) {
 	sla := s.cfg.SLA("gold")
 	month := civil.MonthOf(time.Now().In(sla.Timezone))
 	fmt.Fprintf(d.out, `
@@ -200,7 +209,7 @@ In another terminal:
   bin/nines status --scheduler %[1]s --token-file %[3]s/api.token
 
 `, s.baseURL(), s.server.ReportLink(sla.Name, month), d.dir)
-	d.say("story", "all is well; the shop's front page fails in %v", failsAfter)
+	d.say("story", "all is well; the shop's front page fails in %v", st.failsAfter)
 }
 
 // arrived prints what came to the sandbox.

@@ -10,13 +10,11 @@ import (
 	"time"
 )
 
-// The demo's story: the shop's front page fails a while after the start, for a
-// while, and then again and again.
-const (
-	failsAfter = 8 * time.Second
-	failsFor   = 50 * time.Second
-	failsEvery = 4 * time.Minute
-)
+// story is what happens in the demo: the shop's front page fails a while after
+// the start, for a while, and then again and again.
+type story struct {
+	failsAfter, failsFor, worksFor time.Duration
+}
 
 // shop is the demo's website. Its front page can be broken.
 type shop struct {
@@ -67,19 +65,19 @@ func (s *shop) routes() http.Handler {
 }
 
 // tell breaks and mends the shop until ctx ends, and says so.
-func (s *shop) tell(ctx context.Context, say func(format string, args ...any)) {
-	wait := failsAfter
+func (s *shop) tell(ctx context.Context, st story, say func(format string, args ...any)) {
+	wait := st.failsAfter
 	for {
 		if !sleep(ctx, wait) {
 			return
 		}
 		s.broken.Store(true)
-		say("the shop's front page begins to fail, for %v", failsFor)
-		if !sleep(ctx, failsFor) {
+		say("the shop's front page begins to fail, for %v", st.failsFor)
+		if !sleep(ctx, st.failsFor) {
 			return
 		}
 		s.broken.Store(false)
-		wait = failsEvery - failsFor
+		wait = st.worksFor
 		say("the shop's front page works again; it fails next in %v", wait)
 	}
 }

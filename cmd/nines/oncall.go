@@ -54,7 +54,7 @@ its midnight in UTC.`,
 		if err != nil {
 			return err
 		}
-		list, err := listShifts(rotations, *at, *from, *to)
+		list, err := listShifts(rotations, *at, *from, *to, *format == "ics")
 		if err != nil {
 			return err
 		}
@@ -89,7 +89,8 @@ func chooseRotations(cfg *config.Config, name string) ([]*rotation.Rotation, err
 
 // listShifts returns the shifts of a span in the order in which they begin, or
 // those that are under way at a time.
-func listShifts(rotations []*rotation.Rotation, at, from, to string) ([]rotation.Listed, error) {
+// A calendar knows a shift by its start, so that there the first is whole.
+func listShifts(rotations []*rotation.Rotation, at, from, to string, calendar bool) ([]rotation.Listed, error) {
 	var list []rotation.Listed
 	if from == "" {
 		t := time.Now()
@@ -105,14 +106,24 @@ func listShifts(rotations []*rotation.Rotation, at, from, to string) ([]rotation
 	if err != nil {
 		return nil, err
 	}
+	if span.To.Sub(span.From) > longestSpan {
+		return nil, inputf("--to %s: more than ten years after --from; ask for a shorter span", to)
+	}
 	for _, r := range rotations {
-		list = append(list, r.List(span.From, span.To)...)
+		if calendar {
+			list = append(list, r.ListBegun(span.From, span.To)...)
+		} else {
+			list = append(list, r.List(span.From, span.To)...)
+		}
 	}
 	slices.SortStableFunc(list, func(a, b rotation.Listed) int {
 		return cmp.Or(a.From.Compare(b.From), strings.Compare(a.Rotation, b.Rotation))
 	})
 	return list, nil
 }
+
+// longestSpan bounds what one command lists.
+const longestSpan = 3660 * 24 * time.Hour
 
 // horizon is how far ahead the end of a shift under way is looked for; one
 // that lasts longer is cut there.
