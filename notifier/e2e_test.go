@@ -37,7 +37,7 @@ type house41 struct {
 }
 
 // deliverWithin stands for the 45 s that a page has.
-const deliverWithin = 2 * time.Second
+const deliverWithin = 4 * time.Second
 
 func newHouse(t *testing.T, cfg notifytest.Config) *house41 {
 	t.Helper()
@@ -47,6 +47,7 @@ func newHouse(t *testing.T, cfg notifytest.Config) *house41 {
 	mux.HandleFunc("POST /hooks/slack", h.slackHook)
 	h.hooks = httptest.NewServer(mux)
 	t.Cleanup(h.hooks.Close)
+	cfg.DeliverAfter = 50 * time.Millisecond // so that reports come after the answer, as they do
 	cfg.People, cfg.Hooks, cfg.PublicURL = house.people, h.hooks.URL, "https://status.example.com"
 	var err error
 	if h.sandbox, err = notifytest.New(cfg); err != nil {
@@ -78,7 +79,7 @@ func newHouse(t *testing.T, cfg notifytest.Config) *house41 {
 		},
 		Log:           slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Poll:          20 * time.Millisecond,
-		SendTimeout:   300 * time.Millisecond,
+		SendTimeout:   700 * time.Millisecond,
 		DeliverWithin: deliverWithin,
 		Backoff:       50 * time.Millisecond,
 	})

@@ -49,6 +49,7 @@ var onlyIn = map[string][]string{
 	"modernc.org/sqlite":            {"scheduler/store", "prober"},
 	"github.com/go-co-op/gocron/v2": {"scheduler", "prober"},
 	"go.yaml.in/yaml/v4":            {"scheduler/config"},
+	"github.com/wneessen/go-mail":   {"notifier/email"},
 	"github.com/spf13/cobra":        {"cmd/nines"},
 }
 
