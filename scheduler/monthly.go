@@ -14,8 +14,8 @@ import (
 	"nines/scheduler/store"
 )
 
-// runningFor is how long the report of a month that is not closed is shown
-// before it is made again.
+// runningFor is the longest that the report of a month that is not closed is
+// shown before it is made again.
 const runningFor = time.Minute
 
 // errNotYet says that a month has not begun.

@@ -56,9 +56,9 @@ func (p public) Page(ctx context.Context) (*statuspage.Page, error) {
 		g.Checks = append(g.Checks, check)
 		for _, region := range w.rule.Regions {
 			used[region] = true
-			if at := w.latest[region].At; at.After(page.Newest) {
-				page.Newest = at
-			}
+		}
+		if newest := w.newest(); newest.After(page.Newest) {
+			page.Newest = newest
 		}
 		page.StaleAfter = max(page.StaleAfter, w.rule.Stale())
 	}
@@ -105,6 +105,9 @@ func (p public) check(ctx context.Context, w *watch, from, now time.Time) (statu
 	spans, err := p.s.ledger.spans(ctx, w.check.Name, from, now)
 	if err != nil {
 		return check, err
+	}
+	if len(spans) > 0 && spans[0].Verdict == regions.Unknown && spans[0].From > from.UnixMilli() {
+		spans = spans[1:] // before the first result of all there was nothing to know
 	}
 	excused := sla.Union(sla.Intervals(p.s.config.Load().MaintenanceOf(w.check.Name, from, now.Add(time.Minute))))
 	for _, e := range excused {
@@ -347,7 +350,7 @@ func ledgerSpans(spans []verdict) []sla.Span {
 // latencyBucket is how much time one point of a check's chart stands for.
 const latencyBucket = 15 * time.Minute
 
-// latencyFor is how long a check's response times are shown before they are
+// latencyFor is the longest that a check's response times are shown before they are
 // read again.
 const latencyFor = time.Minute
 
