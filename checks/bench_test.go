@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,8 +25,21 @@ import (
 
 var benchEnv = &Env{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 
+// reportCPU reports the processor time of one operation, which a busy machine
+// does not change as it does the time that passes.
+func reportCPU(b *testing.B) {
+	var before, after syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+	b.Cleanup(func() {
+		syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+		used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+		b.ReportMetric(float64(used)/1000/float64(b.N), "cpu-µs/op")
+	})
+}
+
 func benchRuns(b *testing.B, spec Spec) {
 	b.Helper()
+	reportCPU(b)
 	b.ReportAllocs()
 	slot := time.Now()
 	var bad atomic.Pointer[Result]
@@ -58,6 +72,7 @@ func BenchmarkHTTP(b *testing.B) {
 }
 
 func benchNetHTTP(b *testing.B, url string, transport *http.Transport) {
+	reportCPU(b)
 	b.ReportAllocs()
 	client := &http.Client{Transport: transport}
 	b.RunParallel(func(pb *testing.PB) {
@@ -124,6 +139,7 @@ func BenchmarkTLS(b *testing.B) {
 		benchRuns(b, Spec{Name: "bench", Kind: "tls", Every: time.Minute, Timeout: 10 * time.Second, Options: t})
 	})
 	b.Run("crypto-tls", func(b *testing.B) {
+		reportCPU(b)
 		b.ReportAllocs()
 		trust := &Trust{CA: ca.PEM()}
 		trust.verify(cert.Leaf, verifyNothing)
@@ -154,6 +170,7 @@ func BenchmarkDNS(b *testing.B) {
 		benchRuns(b, Spec{Name: "bench", Kind: "dns", Every: time.Minute, Timeout: 10 * time.Second, Options: d})
 	})
 	b.Run("miekg-dns", func(b *testing.B) {
+		reportCPU(b)
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
@@ -166,6 +183,7 @@ func BenchmarkDNS(b *testing.B) {
 		})
 	})
 	b.Run("socket", func(b *testing.B) {
+		reportCPU(b)
 		wire, err := new(dns.Msg).SetQuestion("example.test.", dns.TypeA).Pack()
 		if err != nil {
 			b.Fatal(err)

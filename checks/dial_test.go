@@ -36,6 +36,7 @@ func TestResolve(t *testing.T) {
 		{host: "::1", family: "6", want: "::1"},
 		{host: "::1", family: "4", want: "dns.no_answer"},
 		{host: "four.test", family: "6", want: "dns.no_answer"},
+		{host: "localhost", family: "4", want: "127.0.0.1"},
 		{host: "mail.test", family: "any", want: "dns.no_answer"},
 		{host: "nowhere.test", family: "any", want: "dns.nxdomain"},
 		{host: "four.test", family: "any", fault: checkstest.DNSServfail, want: "dns.servfail"},

@@ -200,14 +200,14 @@ func (x *exchange) close() {
 	if x.stop != nil {
 		x.stop()
 	}
-	if x.h2 != nil {
-		x.h2.Close()
-	}
 	// A last word for TLS would be polite but could block.
 	if secured, ok := x.conn.(*tls.Conn); ok {
 		secured.NetConn().Close()
 	} else {
 		x.conn.Close()
+	}
+	if x.h2 != nil {
+		x.h2.Close()
 	}
 	if x.upload != nil {
 		<-x.upload

@@ -47,7 +47,8 @@ func run(t testing.TB, options Options, timeout time.Duration, env *Env) Result 
 	spec := Spec{Name: "test", Kind: "test", Every: time.Minute, Timeout: timeout, Options: options}
 	start := time.Now()
 	r := spec.Run(context.Background(), env, start)
-	if took, most := time.Since(start), timeout+timeout/10+100*time.Millisecond; took > most {
+	// Half a second is for a machine that has other things to do.
+	if took, most := time.Since(start), timeout+timeout/10+500*time.Millisecond; took > most {
 		t.Errorf("the run took %v, more than %v", took, most)
 	}
 	r.Region, r.Prober = "here", "here"

@@ -199,6 +199,8 @@ func headerFaults(path string, headers map[string]string) []Fault {
 			faults = append(faults, Fault{at, "is not a header's name; write one such as Accept-Language"})
 		case !httpguts.ValidHeaderFieldValue(headers[name]):
 			faults = append(faults, Fault{at, "has characters in it that no header can carry, such as a line's end"})
+		case path == "headers" && strings.EqualFold(name, "Host") && !httpguts.ValidHostHeader(headers[name]):
+			faults = append(faults, Fault{at, "is not a host; write one such as shop.example.com"})
 		case path == "headers" && slices.Contains(ownHeaders, textproto.CanonicalMIMEHeaderKey(name)):
 			faults = append(faults, Fault{at, "is set by nines itself; leave it out"})
 		}

@@ -124,7 +124,10 @@ func resolveReason(ctx context.Context, err error, seen int) Reason {
 		return DNSRefused
 	}
 	failed, isDNS := errors.AsType[*net.DNSError](err)
+	_, otherFamily := errors.AsType[*net.AddrError](err)
 	switch {
+	case otherFamily:
+		return DNSNoAnswer // /etc/hosts has the name, but no such address
 	case ctx.Err() != nil || isDNS && failed.IsTimeout:
 		return DNSTimeout
 	case isDNS && failed.IsNotFound && seen == 0:

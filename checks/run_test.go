@@ -60,7 +60,7 @@ func TestRunTries(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &scripted{tries: tt.tries}
-			r := run(t, s, 100*time.Millisecond, &Env{})
+			r := run(t, s, 500*time.Millisecond, &Env{})
 			wants(t, r, tt.status, tt.reason)
 			if s.made.Load() != tt.made {
 				t.Errorf("%d tries", s.made.Load())

@@ -22,20 +22,23 @@ func pt(t testing.TB, name string) Profile {
 
 // every option of every kind, none at its default.
 func fullSpecs(t testing.TB) []Spec {
-	request := HTTPRequest{
-		URL: "https://shop.example.com/", Method: "POST", Headers: map[string]secret.String{"X-Key": secret.New("k3y")}, Body: "x",
-		Basic: Basic{"alice", secret.New("pw")}, Redirects: 0, IP: "4", MaxBody: 5,
+	request := func() HTTPRequest {
+		return HTTPRequest{
+			URL: "https://shop.example.com/", Method: "POST", Headers: map[string]secret.String{"X-Key": secret.New("k3y")}, Body: "x",
+			Basic: Basic{"alice", secret.New("pw")}, Redirects: 0, IP: "4", MaxBody: 5,
+			Trust: Trust{ServerName: "shop.example.com", Insecure: true},
+		}
 	}
-	request.ServerName, request.Insecure = "shop.example.com", true
 	expect := HTTPExpect{
 		Status: []StatusRange{{200, 299}, {404, 404}}, Headers: map[string]string{"A": "b"}, BodyContains: []string{"c"},
 		BodyLacks: []string{"d"}, BodyMatches: []Pattern{pattern(t, "e+")}, Within: 2 * time.Second, ValidFor: 14 * 24 * time.Hour,
 	}
-	h := &HTTP{HTTPRequest: request, Expect: expect} //nolint:govet // nothing has run
-	b := &Bandwidth{HTTPRequest: request, Profile: pt(t, "slow-4g"), Expect: BandwidthExpect{expect, time.Second, 100}}
+	h := &HTTP{HTTPRequest: request(), Expect: expect}
+	b := &Bandwidth{HTTPRequest: request(), Profile: pt(t, "slow-4g"), Expect: BandwidthExpect{expect, time.Second, 100}}
 	b.Bearer, b.Basic = secret.New("t0ken"), Basic{}
 	own := newBandwidth()
 	own.URL, own.Profile = "http://example.com/", Profile{DownKbps: 400, UpKbps: 400.5, RTTMS: 400}
+	own.Headers, own.Expect.Headers = map[string]secret.String{}, map[string]string{} // as none is on the wire
 	d := &DNS{Domain: "example.com", Type: "MX", Server: "192.0.2.53", Transport: "tcp", Recursion: false,
 		Expect: DNSExpect{Rcode: "NXDOMAIN", Answer: []string{"10 a.example.com"}, AnswerContains: []string{"20 b.example.com"}, MinAnswers: 0, Within: time.Second}}
 	c := &TLS{Address: "example.com:443", IP: "6", Expect: TLSExpect{time.Hour, time.Minute}}

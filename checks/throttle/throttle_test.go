@@ -1,0 +1,245 @@
+package throttle
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// In these bubbles time moves only when everything waits: what is measured is
+// what the link asks for, to the nanosecond.
+
+func pipe(t *testing.T, l *Link) (slow, far net.Conn) {
+	t.Helper()
+	near, far := net.Pipe()
+	slow = l.Conn(near)
+	t.Cleanup(func() { slow.Close(); far.Close() })
+	return slow, far
+}
+
+func within(t *testing.T, what string, got, want time.Duration, percent float64) {
+	t.Helper()
+	if math.Abs(float64(got-want)) > float64(want)*percent/100 {
+		t.Errorf("%s took %v, want %v ± %v%%", what, got, want, percent)
+	}
+}
+
+func TestRates(t *testing.T) {
+	for _, kbps := range []float64{50, 400, 1600, 9000, 20_000, 200_000} {
+		bytes := int(kbps * 1000 / 8 * 2) // two seconds' worth
+		wanted := 2 * time.Second
+		synctest.Test(t, func(t *testing.T) {
+			l := New(kbps*1000, 0, 0)
+			slow, far := pipe(t, l)
+			go func() {
+				far.Write(make([]byte, bytes))
+				far.Close()
+			}()
+			start := time.Now()
+			n, err := io.Copy(io.Discard, slow)
+			if err != nil || n != int64(bytes) || l.Received() != n {
+				t.Errorf("read %d, counted %d: %v", n, l.Received(), err)
+			}
+			within(t, "down", time.Since(start), wanted, 1)
+		})
+		synctest.Test(t, func(t *testing.T) {
+			l := New(0, kbps*1000, 0)
+			slow, far := pipe(t, l)
+			go func() {
+				slow.Write(make([]byte, bytes))
+				slow.Close()
+			}()
+			start := time.Now()
+			n, _ := io.Copy(io.Discard, far)
+			if n != int64(bytes) || l.Sent() != n {
+				t.Errorf("sent %d, counted %d", n, l.Sent())
+			}
+			within(t, "up", time.Since(start), wanted, 1)
+		})
+	}
+}
+
+// Two connections share the rate.
+func TestLinkIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(800_000, 0, 0) // 100 KB a second
+		var both sync.WaitGroup
+		start := time.Now()
+		for range 2 {
+			slow, far := pipe(t, l)
+			go func() {
+				far.Write(make([]byte, 100_000))
+				far.Close()
+			}()
+			both.Go(func() { io.Copy(io.Discard, slow) })
+		}
+		both.Wait()
+		within(t, "both", time.Since(start), 2*time.Second, 1)
+	})
+}
+
+// Each request turn costs one round trip, however many writes and reads it is
+// made of.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rtt = 100 * time.Millisecond
+		slow, far := pipe(t, New(0, 0, rtt))
+		go func() { // answers every three bytes with four
+			buf := make([]byte, 3)
+			for {
+				if _, err := io.ReadFull(far, buf); err != nil {
+					return
+				}
+				time.Sleep(30 * time.Millisecond) // thinking is not part of the round trip
+				far.Write([]byte("ab"))
+				far.Write([]byte("cd"))
+			}
+		}()
+		start := time.Now()
+		buf := make([]byte, 4)
+		for range 3 {
+			slow.Write([]byte("x"))
+			slow.Write([]byte("yz"))
+			if _, err := io.ReadFull(slow, buf); err != nil {
+				t.Fatal(err)
+			}
+		}
+		within(t, "three turns", time.Since(start), 3*(rtt+30*time.Millisecond), 0)
+	})
+}
+
+func TestRoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(0, 0, 300*time.Millisecond)
+		start := time.Now()
+		if err := l.RoundTrip(t.Context()); err != nil {
+			t.Error(err)
+		}
+		within(t, "a round trip", time.Since(start), 300*time.Millisecond, 0)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if err := l.RoundTrip(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
+
+// Waiting saves nothing up, and a late sleeper catches up with 10 ms at most.
+func TestCredit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow, far := pipe(t, New(800_000, 0, 0))
+		go func() {
+			for range 5 {
+				time.Sleep(10 * time.Second)
+				far.Write(make([]byte, 10_000)) // 100 ms
+			}
+			far.Close()
+		}()
+		start := time.Now()
+		io.Copy(io.Discard, slow)
+		within(t, "five bursts", time.Since(start), 50*time.Second+5*100*time.Millisecond, 0.1)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		c := clock{rate: 100_000}
+		c.idle()
+		c.take(1000) // 10 ms
+		time.Sleep(time.Second)
+		if wait := c.take(2000); wait != 10*time.Millisecond {
+			t.Errorf("after a second of nothing, 20 ms of data wait %v", wait)
+		}
+	})
+}
+
+func TestDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow, far := pipe(t, New(8000, 8000, 0)) // 1 KB a second
+		go io.Copy(io.Discard, far)
+		start := time.Now()
+		slow.SetWriteDeadline(start.Add(time.Second))
+		n, err := slow.Write(make([]byte, 5000))
+		if !errors.Is(err, os.ErrDeadlineExceeded) || n < 900 || n > 1100 {
+			t.Errorf("wrote %d: %v", n, err)
+		}
+		within(t, "write", time.Since(start), time.Second, 0)
+
+		// A deadline set while somebody sleeps wakes them; lifting it again
+		// lets the next go on.
+		time.AfterFunc(time.Second, func() { slow.SetDeadline(time.Unix(1, 0)) })
+		start = time.Now()
+		if _, err := slow.Write(make([]byte, 5000)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			// the old deadline is over already
+			t.Error(err)
+		}
+		slow.SetDeadline(time.Time{})
+		if _, err := slow.Write(make([]byte, 5000)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+		within(t, "waking", time.Since(start), time.Second, 0)
+		slow.SetDeadline(time.Now().Add(time.Hour))
+		if _, err := slow.Write(make([]byte, 10)); err != nil {
+			t.Error(err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		slow, far := pipe(t, New(8000, 0, 0))
+		go far.Write(make([]byte, 5000))
+		start := time.Now()
+		slow.SetReadDeadline(start.Add(time.Second))
+		n, err := io.Copy(io.Discard, slow)
+		if !errors.Is(err, os.ErrDeadlineExceeded) || n < 900 || n > 1200 {
+			t.Errorf("read %d: %v", n, err)
+		}
+	})
+}
+
+func TestCloseWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow, _ := pipe(t, New(0, 0, time.Hour))
+		time.AfterFunc(time.Second, func() { slow.Close() })
+		start := time.Now()
+		if _, err := slow.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+		within(t, "close", time.Since(start), time.Second, 0)
+		slow.Close()
+	})
+}
+
+// The same over real sockets and real time.
+func TestRealSockets(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	const bytes = 400_000
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		conn.Read(make([]byte, 10))
+		conn.Write(make([]byte, bytes))
+	}()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow := New(8_000_000, 8_000_000, 50*time.Millisecond).Conn(conn)
+	defer slow.Close()
+	start := time.Now()
+	slow.Write([]byte("go"))
+	n, err := io.Copy(io.Discard, slow)
+	wanted := 50*time.Millisecond + 400*time.Millisecond
+	if took := time.Since(start); n != bytes || err != nil || took < wanted*97/100 || took > wanted+3*time.Second { // busy machines are late, never early
+		t.Errorf("%d bytes in %v (%v), want %v", n, took, err, wanted)
+	}
+}
