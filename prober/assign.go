@@ -1,34 +1,58 @@
 package prober
 
 import (
-	"container/heap"
 	"fmt"
+	"time"
 
 	"nines/checks"
 	"nines/regions"
 )
 
-// dueHeap is jobs by their next slot, the earliest first.
-type dueHeap []*job
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, k int) bool { return h[i].next.Before(h[k].next) }
-func (h dueHeap) Swap(i, k int)      { h[i], h[k] = h[k], h[i]; h[i].at, h[k].at = i, k }
-func (h *dueHeap) Push(x any) {
-	j := x.(*job)
-	j.at = len(*h)
-	*h = append(*h, j)
-}
-func (h *dueHeap) Pop() any {
-	old := *h
-	j := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return j
+// due is when a job's next slot is, in nanoseconds since the Unix epoch.
+type due struct {
+	at  int64
+	job *job
 }
 
-// moved puts j where it belongs after its next slot changed.
-func (h *dueHeap) moved(j *job) { heap.Fix(h, j.at) }
+// dueHeap is what is due, the earliest first. The times stand in it, so that
+// keeping its order takes no look at the jobs.
+type dueHeap []due
+
+// dueOf returns the heap of all jobs.
+func dueOf(jobs map[string]*job) dueHeap {
+	h := make(dueHeap, 0, len(jobs))
+	for _, j := range jobs {
+		h = append(h, due{j.next.UnixNano(), j})
+	}
+	for i := len(h)/2 - 1; i >= 0; i-- {
+		h.sink(i)
+	}
+	return h
+}
+
+// later moves the first job behind those that are due before at.
+func (h dueHeap) later(at time.Time) {
+	h[0].at = at.UnixNano()
+	h.sink(0)
+}
+
+// sink restores the order below i.
+func (h dueHeap) sink(i int) {
+	for moving := h[i]; ; {
+		least := 2*i + 1
+		if least >= len(h) {
+			break
+		}
+		if right := least + 1; right < len(h) && h[right].at < h[least].at {
+			least = right
+		}
+		if h[least].at >= moving.at {
+			break
+		}
+		h[i], h[least] = h[least], moving
+		i = least
+	}
+}
 
 // draft is a check of a new assignment.
 type draft struct {
@@ -99,17 +123,13 @@ func (s *schedule) assign(region, prober string, list []draft) {
 		switch {
 		case j == nil:
 			j = &job{next: d.slots.Next(now.Add(runwayOfNew))}
-			heap.Push(&s.due, j)
 			s.claim(d.spec.Name, j.next)
 		case j.slots != d.slots:
 			j.next = d.slots.Next(now)
-			s.due.moved(j)
 		}
 		j.raw, j.since = string(d.share.Spec), d.share.Since
 		j.spec, j.slots, j.host = d.spec, d.slots, d.spec.Options.Target()
 		s.jobs[d.spec.Name] = j
 	}
-	for _, j := range gone {
-		heap.Remove(&s.due, j.at)
-	}
+	s.due = dueOf(s.jobs)
 }

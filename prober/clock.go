@@ -97,19 +97,24 @@ func (c *clock) read() (reading, bool) {
 // look reads both clocks and sees whether the wall clock was set since the
 // last look. What was known of it is then void, and the scheduler is asked.
 func (c *clock) look() (wall time.Time, mono time.Duration) {
-	c.mu.Lock()
-	wall, mono = c.wall(), c.mono()
-	drift := wall.Sub(c.lastRaw) - (mono - c.lastMono)
-	set := !c.lastRaw.IsZero() && drift.Abs() >= clockJump
-	c.lastRaw, c.lastMono = wall, mono
-	if set {
-		c.known, c.jumped, c.heldSince = false, true, mono
-	}
-	c.mu.Unlock()
+	wall, mono, set := c.observe()
 	if set {
 		c.suspicious()
 	}
 	return wall, mono
+}
+
+func (c *clock) observe() (wall time.Time, mono time.Duration, set bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wall, mono = c.wall(), c.mono()
+	drift := wall.Sub(c.lastRaw) - (mono - c.lastMono)
+	set = !c.lastRaw.IsZero() && drift.Abs() >= clockJump
+	c.lastRaw, c.lastMono = wall, mono
+	if set {
+		c.known, c.jumped, c.heldSince = false, true, mono
+	}
+	return wall, mono, set
 }
 
 // stamp is an instant by both of our clocks.

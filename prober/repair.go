@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"nines/checks"
@@ -40,13 +41,16 @@ func (s *spool) replace(cause error) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	saved, err := salvage(s.db, f.name, aside)
-	if err == nil {
+	if saved, err := salvage(s.db, f.name, aside); err == nil {
 		f = saved
-		s.use(s.db, f)
+		s.insertion.Close()
+		if err := s.use(s.db, f); err != nil {
+			return found{}, err
+		}
 		s.config.out.reread()
 	}
-	s.log.Error("spool was unreadable; it is set aside and a new one begun", "err", cause, "file", aside, "saved", f.rows)
+	s.log.Error("spool was unreadable; it is set aside and a new one begun", "err", cause, "file", aside, "saved", f.rows, "damaged", f.damaged)
+	s.damaged.Add(f.damaged)
 	return f, nil
 }
 
@@ -68,7 +72,7 @@ func salvage(db *sql.DB, name, aside string) (found, error) {
 		return found{}, err
 	}
 	defer tx.Rollback()
-	highest, err := salvageRecords(old, tx)
+	highest, damaged, err := salvageRecords(old, tx)
 	if err != nil {
 		return found{}, err
 	}
@@ -89,15 +93,21 @@ func salvage(db *sql.DB, name, aside string) (found, error) {
 	if err := tx.Commit(); err != nil {
 		return found{}, err
 	}
-	return inspect(db)
+	f, err := inspect(db)
+	f.damaged = damaged
+	return f, err
 }
 
 // salvageRecords copies sound records, from both ends towards what cannot be
-// read, and returns the highest number seen.
-func salvageRecords(old *sql.DB, tx *sql.Tx) (highest int64, err error) {
-	old.QueryRow("SELECT seq FROM sqlite_sequence WHERE name = 'records'").Scan(&highest)
-	if highest < 0 || highest > 1<<50 {
-		highest = 0 // damaged
+// read, and returns the highest number seen and how many were not sound.
+func salvageRecords(old *sql.DB, tx *sql.Tx) (highest, damaged int64, err error) {
+	if last, err := lastNumber(old); err == nil && last <= maxNumber {
+		highest = last
+	}
+	if noted, err := meta(old, "last"); err == nil {
+		if last, err := strconv.ParseInt(string(noted), 10, 64); err == nil && last <= maxNumber {
+			highest = max(highest, last)
+		}
 	}
 	for _, order := range []string{"ASC", "DESC"} {
 		rows, err := old.Query("SELECT seq, check_name, slot, sum, body FROM records ORDER BY seq " + order)
@@ -109,12 +119,13 @@ func salvageRecords(old *sql.DB, tx *sql.Tx) (highest int64, err error) {
 			var check string
 			var body []byte
 			if rows.Scan(&seq, &check, &slot, &sum, &body) != nil || sum != checksum(seq, check, slot, body) {
+				damaged++
 				continue
 			}
 			highest = max(highest, seq)
 			if _, err := tx.Exec("INSERT OR IGNORE INTO records (seq, check_name, slot, sum, body) VALUES (?, ?, ?, ?, ?)", seq, check, slot, sum, body); err != nil {
 				rows.Close()
-				return highest, err
+				return highest, damaged, err
 			}
 		}
 		sound := rows.Err() == nil
@@ -123,5 +134,5 @@ func salvageRecords(old *sql.DB, tx *sql.Tx) (highest int64, err error) {
 			break // all was seen
 		}
 	}
-	return highest, nil
+	return highest, damaged, nil
 }

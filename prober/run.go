@@ -93,13 +93,13 @@ func (p *Prober) recordSkipped(list []skipped) {
 		p.log.Warn("slots of too long a time were missed; the earliest are not recorded one by one", "slots", left, "before", from.UTC())
 	}
 	var records []*record
+	total := 0
 	for i := range list {
 		k := &list[i]
 		start := k.from
 		if start.Before(from) {
 			start = from
 		}
-		n := 0
 		for slot := range k.slots.Between(start, k.to) {
 			if k.job == nil && p.schedule.has(k.check, slot) {
 				continue
@@ -108,15 +108,18 @@ func (p *Prober) recordSkipped(list []skipped) {
 			made := encode(&r, false)
 			made.old = now.Sub(slot) > liveAge
 			p.counts.note(&r)
-			n++
+			total++
 			if records = append(records, made); len(records) == 1000 {
 				p.spool.append(records)
 				records = nil
 			}
 		}
-		p.misses.warn(p.log, n, "slots were not run", "check", k.check, "region", k.region, "reason", k.reason, "detail", k.detail)
 	}
 	p.spool.append(records)
+	if total > 0 {
+		k := &list[0]
+		p.misses.warn(p.log, total, "slots were not run", "check", k.check, "region", k.region, "reason", k.reason, "detail", k.detail)
+	}
 }
 
 // sometimes logs what may happen very often: every ten seconds at most, with
@@ -130,7 +133,7 @@ type sometimes struct {
 func (s *sometimes) warn(log *slog.Logger, n int, message string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.n += n; s.n == 0 || time.Since(s.last) < 10*time.Second {
+	if s.n += n; time.Since(s.last) < 10*time.Second {
 		return
 	}
 	log.Warn(message, append(args, "slots", s.n)...)

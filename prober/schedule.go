@@ -73,7 +73,6 @@ type job struct {
 	spec  checks.Spec
 	slots regions.Slots
 	next  time.Time // the first slot not handed out
-	at    int       // in the heap
 
 	busy    bool    // a planned run has not ended
 	open    []int64 // slots handed out and not recorded; the first one stands for a span
@@ -236,39 +235,41 @@ func (s *schedule) handOut(r reading) (tasks []*task, skips []skipped) {
 		reason, detail = checks.ProberClock, "the prober's clock was set"
 	}
 	s.handed, s.handedMono = r.now, r.mono
-	for len(s.due) > 0 && !s.due[0].next.After(r.now) {
-		j := s.due[0]
+	for until := r.now.UnixNano(); len(s.due) > 0 && s.due[0].at <= until; {
+		j := s.due[0].job
 		last := j.slots.Next(r.now).Add(-j.slots.Every)
-		skip := skipped{
-			job: j, check: j.spec.Name, slots: j.slots, from: j.next, to: last,
-			region: s.region, prober: s.prober, reason: reason, detail: detail,
+		if j.next.Before(last) {
+			j.open = append(j.open, j.next.UnixMilli())
+			skips = append(skips, s.miss(j, j.next, last, reason, detail))
 		}
-		if skip.from.Before(last) {
-			skips = append(skips, skip)
-			j.open = append(j.open, skip.from.UnixMilli())
-		}
-		j.next = last.Add(j.slots.Every)
-		s.due.moved(j)
 		j.open = append(j.open, last.UnixMilli())
-		skip.from, skip.to = last, last.Add(1)
+		j.next = last.Add(j.slots.Every)
+		s.due.later(j.next)
 		late := r.now.Sub(last)
 		switch {
 		case r.off != 0:
-			skip.reason, skip.detail = checks.ProberClock, "the prober's clock is "+ahead(r.off)+" the scheduler's"
+			skips = append(skips, s.miss(j, last, last.Add(1), checks.ProberClock, "the prober's clock is "+ahead(r.off)+" the scheduler's"))
 		case late > patience(j.slots.Every):
+			skips = append(skips, s.miss(j, last, last.Add(1), reason, detail))
 		case j.busy:
-			skip.reason, skip.detail = checks.ProberOverloaded, "the run before had not ended"
+			skips = append(skips, s.miss(j, last, last.Add(1), checks.ProberOverloaded, "the run before had not ended"))
 		default:
 			j.busy = true
 			tasks = append(tasks, &task{
 				job: j, spec: j.spec, host: j.host, slots: j.slots, slot: last, slow: j.slow, region: s.region, prober: s.prober,
 				until: r.mono + patience(j.slots.Every) - late,
 			})
-			continue
 		}
-		skips = append(skips, skip)
 	}
 	return tasks, skips
+}
+
+// miss returns slots of j that are not run. s.mu is held.
+func (s *schedule) miss(j *job, from, to time.Time, reason checks.Reason, detail string) skipped {
+	return skipped{
+		job: j, check: j.spec.Name, slots: j.slots, from: from, to: to,
+		region: s.region, prober: s.prober, reason: reason, detail: detail,
+	}
 }
 
 // ahead writes how far a clock is off, for people.

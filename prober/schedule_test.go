@@ -129,7 +129,8 @@ type bench struct {
 	stop   func()
 }
 
-func newBench(t *testing.T) *bench {
+// newBench starts a schedule; its slots go to the ledger, or where wire says.
+func newBench(t *testing.T, wire ...func(*bench) sink) *bench {
 	b := &bench{ledger: &ledger{fates: map[key][]checks.Reason{}}}
 	clock := newClock(func() time.Time {
 		b.mu.Lock()
@@ -142,6 +143,9 @@ func newBench(t *testing.T) *bench {
 	})
 	b.schedule = newSchedule(clock, b.ledger, slog.New(slog.NewTextHandler(logTo{t}, nil)))
 	b.ledger.s = b.schedule
+	for _, w := range wire {
+		b.schedule.sink = w(b)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- b.drive(ctx) }()

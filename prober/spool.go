@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,8 @@ const (
 	commitSize = 4096
 	// diskRest is how long a disk that failed is left alone.
 	diskRest = 5 * time.Second
+	// maxNumber is more results than a prober has in its life.
+	maxNumber = 1 << 50
 	// spoolVersion is the schema's, in user_version.
 	spoolVersion = 1
 )
@@ -82,6 +85,8 @@ type spool struct {
 	name string
 
 	// Of the writer alone.
+	insertion *sql.Stmt
+	last      int64 // number; 0: the file has to be asked
 	rested  time.Time // the disk is left alone until then
 	failing bool
 	memory  string // the name under which results that are not on disk travel
@@ -153,16 +158,24 @@ func (s *spool) open() (found, error) {
 		db.Close()
 		return found{}, fmt.Errorf("opening the spool %s: %w", s.config.path, err)
 	}
-	s.use(db, f)
+	if err := s.use(db, f); err != nil {
+		db.Close()
+		return found{}, fmt.Errorf("opening the spool %s: %w", s.config.path, err)
+	}
 	return f, nil
 }
 
 // use makes db, with what was found in it, the one to work with.
-func (s *spool) use(db *sql.DB, f found) {
-	s.db, s.name = db, f.name
+func (s *spool) use(db *sql.DB, f found) (err error) {
+	s.insertion, err = db.Prepare("INSERT INTO records (seq, check_name, slot, sum, body) VALUES (?, ?, ?, ?, ?)")
+	if err != nil {
+		return err
+	}
+	s.db, s.name, s.last = db, f.name, 0
 	s.rows.Store(f.rows)
 	s.bytes.Store(f.bytes)
 	s.visible.Store(f.last)
+	return nil
 }
 
 // openSpoolFile opens the SQLite file for this process alone.
@@ -194,6 +207,7 @@ type found struct {
 	rows     int64
 	bytes    int64 // of bodies
 	last     int64 // number
+	damaged  int64 // records that could not be brought over from a former file
 }
 
 // load makes the schema in a new file, and reads what a former process left.
@@ -266,7 +280,38 @@ func inspect(db *sql.DB) (found, error) {
 		}
 		f.rows, f.bytes = f.rows+1, f.bytes+length
 	}
-	return f, rows.Err()
+	if err := rows.Err(); err != nil {
+		return f, err
+	}
+	return f, f.witness(db)
+}
+
+// witness reports damage if SQLite's note of the last number used is not what
+// other places say; a number that is used again would be a result lost.
+func (f *found) witness(db *sql.DB) error {
+	last, err := lastNumber(db)
+	if err != nil {
+		return err
+	}
+	noted, err := meta(db, "last")
+	if err != nil {
+		return err
+	}
+	if before, _ := strconv.ParseInt(string(noted), 10, 64); last < before || last < f.last || last > maxNumber {
+		return errDamaged
+	}
+	return nil
+}
+
+// querier is a database or a transaction in one.
+type querier interface {
+	QueryRow(query string, args ...any) *sql.Row
+}
+
+// lastNumber returns the highest number that was ever used.
+func lastNumber(q querier) (last int64, err error) {
+	err = q.QueryRow("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0)").Scan(&last)
+	return last, err
 }
 
 func meta(db *sql.DB, key string) (value []byte, err error) {

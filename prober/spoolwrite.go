@@ -3,6 +3,7 @@ package prober
 import (
 	"database/sql"
 	"errors"
+	"strconv"
 	"time"
 )
 
@@ -103,6 +104,7 @@ func (s *spool) noteDisk(err error) {
 func (s *spool) store(batch []*write) (err error) {
 	defer func() {
 		if err != nil {
+			s.last = 0 // whether the commit was done is not known: look again
 			s.number = numberInMemory(batch, s.number)
 		}
 	}()
@@ -119,6 +121,11 @@ func (s *spool) store(batch []*write) (err error) {
 		return err
 	}
 	defer tx.Rollback()
+	if s.last == 0 {
+		if s.last, err = lastNumber(tx); err != nil {
+			return err
+		}
+	}
 	var change tally
 	for _, w := range batch {
 		if err := s.insert(tx, w.records, &change); err != nil {
@@ -128,7 +135,7 @@ func (s *spool) store(batch []*write) (err error) {
 			return err
 		}
 		if w.marks != nil {
-			if _, err := tx.Exec("INSERT INTO meta (key, value) VALUES ('marks', ?) ON CONFLICT DO UPDATE SET value = excluded.value", w.marks); err != nil {
+			if err := saveMarks(tx, w.marks, s.last); err != nil {
 				return err
 			}
 		}
@@ -167,27 +174,26 @@ func (s *spool) insert(tx *sql.Tx, records []*record, change *tally) error {
 	if len(records) == 0 {
 		return nil
 	}
-	// The next number is asked for each time: after a commit whose outcome is
-	// not known, memory could be wrong.
-	var last int64
-	if err := tx.QueryRow("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0)").Scan(&last); err != nil {
-		return err
-	}
-	stmt, err := tx.Prepare("INSERT INTO records (seq, check_name, slot, sum, body) VALUES (?, ?, ?, ?, ?)")
-	if err != nil {
-		return err
-	}
+	stmt := tx.Stmt(s.insertion)
 	defer stmt.Close()
 	for _, r := range records {
-		last++
-		if _, err := stmt.Exec(last, r.check, r.slot, checksum(last, r.check, r.slot, r.body), r.body); err != nil {
+		s.last++
+		if _, err := stmt.Exec(s.last, r.check, r.slot, checksum(s.last, r.check, r.slot, r.body), r.body); err != nil {
 			return err
 		}
-		r.seq, r.memory = last, false
+		r.seq, r.memory = s.last, false
 		change.rows++
 		change.bytes += int64(len(r.body))
 	}
 	return nil
+}
+
+// saveMarks writes the marks, and the last number as a second witness to what
+// SQLite notes of it.
+func saveMarks(tx *sql.Tx, marks []byte, last int64) error {
+	_, err := tx.Exec("INSERT INTO meta (key, value) VALUES ('marks', ?), ('last', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+		marks, strconv.AppendInt(nil, last, 10))
+	return err
 }
 
 // forget deletes records, a run of numbers at a time.
@@ -313,13 +319,20 @@ func (s *spool) droppedSpans() []DroppedSpan {
 	return spans
 }
 
+// keepFree is how many free pages of the file are kept for the next results.
+const keepFree = 256
+
 // shrink gives space back to the file system after a backlog has gone, some of
 // it at each cleaning.
 func (s *spool) shrink(batch []*write) {
 	for _, w := range batch {
-		if w.forget != nil && s.bytes.Load() < s.config.limit/4 {
-			s.db.Exec("PRAGMA incremental_vacuum(256)") // best effort
-			return
+		if w.forget == nil || s.bytes.Load() > s.config.limit/4 {
+			continue
 		}
+		var free int
+		if s.db.QueryRow("PRAGMA freelist_count").Scan(&free) == nil && free > keepFree {
+			s.db.Exec("PRAGMA incremental_vacuum(256)") // best effort
+		}
+		return
 	}
 }

@@ -182,6 +182,7 @@ func (p *Prober) accountForAbsence() {
 	p.recording.Go(func() {
 		p.recordSkipped(list)
 		closed()
+		p.clean()
 	})
 }
 

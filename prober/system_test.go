@@ -1,6 +1,7 @@
 package prober
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -57,7 +58,10 @@ func (r *recorder) Ingest(_ context.Context, prober, region string, b regions.Ba
 		}
 		if r.reject != nil {
 			if why := r.reject(&e.Result); why != "" {
-				ack.Rejected = map[int64]string{e.Seq: why}
+				if ack.Rejected == nil {
+					ack.Rejected = map[int64]string{}
+				}
+				ack.Rejected[e.Seq] = why
 				continue
 			}
 		}
@@ -110,7 +114,6 @@ type scheduler struct {
 	recorder *recorder
 	server   *httptest.Server
 	gone     atomic.Bool
-	posts    chan regions.Batch // every batch as it comes, if somebody listens
 }
 
 func newScheduler(t testing.TB) *scheduler {
@@ -267,4 +270,20 @@ func TestResultsArrive(t *testing.T) {
 	if stats.Slots != int64(len(results)) || stats.Delivered != stats.Slots || stats.Rejected != 0 || stats.Region != "here" {
 		t.Errorf("stats %+v", stats)
 	}
+}
+
+// unpack reads a batch as a scheduler gets it.
+func unpack(r *http.Request) (b regions.Batch, err error) {
+	z, err := gzip.NewReader(r.Body)
+	if err != nil {
+		return b, err
+	}
+	return b, json.NewDecoder(z).Decode(&b)
+}
+
+func seqsOf(b regions.Batch) (list []int64) {
+	for _, e := range b.Entries {
+		list = append(list, e.Seq)
+	}
+	return list
 }

@@ -18,11 +18,20 @@ const (
 	maxBody     = 4 << 20  // as it travels
 	maxUnpacked = 16 << 20 // after decompression
 	bodyTimeout = 30 * time.Second
+	// answerTimeout bounds the whole request. It stands in for the server's own
+	// limit: an answer that is lost after a slow commit means that everything
+	// is sent again.
+	answerTimeout = 2 * time.Minute
 )
 
 // serveResults answers POST /probe/v1/results.
 func (f *Fleet) serveResults(w http.ResponseWriter, r *http.Request, m Member) error {
 	received := f.now()
+	rc := http.NewResponseController(w)
+	if err := rc.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	defer rc.SetWriteDeadline(time.Time{}) // the connection may be used again
 	b, rejected, err := readBatch(w, r)
 	if err != nil {
 		return err

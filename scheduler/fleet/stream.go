@@ -95,7 +95,7 @@ func (f *Fleet) open(m Member, r *http.Request) (*stream, bool) {
 	return s, true
 }
 
-// closed notes that a stream has ended.
+// gone notes that a stream has ended.
 func (f *Fleet) gone(m Member, s *stream) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,13 +132,15 @@ func (f *Fleet) serveStream(w http.ResponseWriter, r *http.Request, m Member) er
 	header.Set("X-Accel-Buffering", "no") // nginx would wait for a buffer to fill
 	beat := time.NewTicker(regions.BeatEvery)
 	defer beat.Stop()
-	for {
-		if err := f.writeWaiting(w, rc, s); err != nil {
+	for idle := true; ; {
+		if err := f.writeWaiting(w, rc, s, idle); err != nil {
 			return nil // the prober sees as much; gone logs it
 		}
 		select {
 		case <-s.wake:
+			idle = false
 		case <-beat.C:
+			idle = true
 		case <-s.done:
 			return nil
 		case <-r.Context().Done():
@@ -154,8 +156,9 @@ type line struct {
 	Run        *regions.Run    `json:"run,omitempty"`
 }
 
-// writeWaiting writes what waits on a stream, or a heartbeat, and flushes it.
-func (f *Fleet) writeWaiting(w http.ResponseWriter, rc *http.ResponseController, s *stream) error {
+// writeWaiting writes and flushes what waits on a stream; if nothing does and
+// the stream was idle, a heartbeat.
+func (f *Fleet) writeWaiting(w http.ResponseWriter, rc *http.ResponseController, s *stream, idle bool) error {
 	assignment, runs := s.take()
 	var lines []line
 	if assignment != nil {
@@ -164,7 +167,7 @@ func (f *Fleet) writeWaiting(w http.ResponseWriter, rc *http.ResponseController,
 	for i := range runs {
 		lines = append(lines, line{Run: &runs[i]})
 	}
-	if lines == nil {
+	if lines == nil && idle {
 		lines = []line{{}}
 	}
 	enc := json.NewEncoder(w)
