@@ -122,26 +122,27 @@ func (b *builder) buildStatusPage() {
 			b.warn(s.At, "logo", "%q is not a file, so that the page has no logo; put the image there, or leave the key out", clip(s.Logo))
 		}
 	}
-	groups := b.groups()
 	for i, g := range s.Groups {
 		switch group := string(g); {
 		case slices.Contains(page.Groups, group):
 			b.fault(s.At, at("groups", i), "%q is named twice; keep one of the two", clip(group))
 		default:
 			page.Groups = append(page.Groups, group)
-			if group != "" && !slices.Contains(groups, group) && !b.partial {
-				b.warn(s.At, at("groups", i), "no check is in the group %q; %s", clip(group), didYouMean(group, groups))
+			if group != "" && !slices.Contains(b.groups, group) && !b.checks.partial {
+				b.warn(s.At, at("groups", i), "no check is in the group %q; %s", clip(group), didYouMean(group, b.groups))
 			}
 		}
 	}
 	b.cfg.StatusPage = page
 }
 
-// groups returns the groups of all checks in the order of the file.
-func (b *builder) groups() []string {
+// groupsOf returns the groups of checks in the order of the file.
+func groupsOf(checks []checkSection) []string {
 	var groups []string
-	for i := range b.doc.Checks {
-		if g := string(b.doc.Checks[i].Group); g != "" && !slices.Contains(groups, g) {
+	seen := map[string]bool{"": true}
+	for i := range checks {
+		if g := string(checks[i].Group); !seen[g] {
+			seen[g] = true
 			groups = append(groups, g)
 		}
 	}

@@ -45,6 +45,7 @@ func (b *builder) buildSLAs() {
 // credits returns what is owed below which availability.
 func (b *builder) credits(s *slaSection) []Credit {
 	var credits []Credit
+	given := map[int64]position{}
 	for i, c := range s.Credits {
 		if c.At == nil {
 			continue
@@ -52,16 +53,12 @@ func (b *builder) credits(s *slaSection) []Credit {
 		if c.Percent < 0 || c.Percent > 100 {
 			b.fault(c.At, "percent", "is %v; write 0 to 100", c.Percent)
 		}
-		if c.Below.Micros > s.Target.Micros && s.Target.Text != "" {
-			b.warn(c.At, "below", "is %s, above the target, so that credit is owed for a promise that was kept; write at most %s", c.Below.Text, s.Target.Text)
-		}
-		for _, other := range s.Credits[:i] {
-			switch {
-			case other.At == nil || c.Below.Text == "" || other.Below.Text == "":
-			case c.Below.Micros == other.Below.Micros:
-				b.fault(c.At, "below", "is the same as at %s; keep one of the two", other.At.nearest("below").position)
-			case (c.Below.Micros < other.Below.Micros) != (c.Percent > other.Percent):
-				b.warn(c.At, "percent", "is %v below %s, and %v below %s: less availability should earn more credit", c.Percent, c.Below.Text, other.Percent, other.Below.Text)
+		if c.Below.Text != "" {
+			if first, again := given[c.Below.Micros]; again {
+				b.fault(c.At, "below", "is the same as at %s; keep one of the two", first)
+			} else {
+				given[c.Below.Micros] = c.At.nearest("below").position
+				b.checkCredit(s, i)
 			}
 		}
 		credits = append(credits, Credit{c.Below, c.Percent})
@@ -69,9 +66,24 @@ func (b *builder) credits(s *slaSection) []Credit {
 	return credits
 }
 
+// checkCredit warns of a credit that is owed for a kept promise, or that pays
+// less than the one before it for a greater failure.
+func (b *builder) checkCredit(s *slaSection, i int) {
+	c := s.Credits[i]
+	if c.Below.Micros > s.Target.Micros && s.Target.Text != "" {
+		b.warn(c.At, "below", "is %s, above the target, so that credit is owed for a promise that was kept; write at most %s", c.Below.Text, s.Target.Text)
+	}
+	if i == 0 || s.Credits[i-1].Below.Text == "" {
+		return
+	}
+	if before := s.Credits[i-1]; (c.Below.Micros < before.Below.Micros) != (c.Percent > before.Percent) {
+		b.warn(c.At, "percent", "is %v below %s, and %v below %s: less availability should earn more credit", c.Percent, c.Below.Text, before.Percent, before.Below.Text)
+	}
+}
+
 // resolve returns the checks that a selection names, in the order of the file.
 func (b *builder) resolve(owner *node, selection selection) []string {
-	chosen := map[string]bool{}
+	chosen := make([]bool, len(b.checks.names))
 	for i := range selection {
 		s, where := &selection[i], at("checks", i)
 		switch {
@@ -79,22 +91,24 @@ func (b *builder) resolve(owner *node, selection selection) []string {
 			b.fault(owner, where, "is empty; write the name of a check")
 		case s.text && !b.checks.has(s.name):
 			b.fault(owner, where, "%s", b.lacksCheck(s.name))
-		case s.text && chosen[s.name]:
-			b.warn(owner, where, "%s is already selected; keep one of the two", s.name)
 		case s.text:
-			chosen[s.name] = true
-		case s.At != nil:
-			for _, name := range b.selectBy(s) {
-				chosen[name] = true
+			place, known := b.checks.place[s.name]
+			if known && chosen[place] {
+				b.warn(owner, where, "%s is already selected; keep one of the two", s.name)
 			}
+			if known {
+				chosen[place] = true
+			}
+		case s.At != nil:
+			b.selectBy(s, chosen)
 		}
 	}
 	if owner.field("checks") != nil && len(selection) == 0 {
 		b.fault(owner, "checks", "selects no check; write names, {group: …} or {label: …=…}")
 	}
 	var names []string
-	for i := range b.doc.Checks {
-		if name := string(b.doc.Checks[i].Name); chosen[name] && !slices.Contains(names, name) {
+	for place, name := range b.checks.names {
+		if chosen[place] {
 			names = append(names, name)
 		}
 	}
@@ -103,43 +117,45 @@ func (b *builder) resolve(owner *node, selection selection) []string {
 
 // lacksCheck says that there is no such check; it may be a group's name.
 func (b *builder) lacksCheck(name string) string {
-	if slices.Contains(b.groups(), name) {
+	if slices.Contains(b.groups, name) {
 		return fmt.Sprintf("no check is called %q; write {group: %s} for the checks of that group", clip(name), clip(name))
 	}
 	return b.checks.lacks(name)
 }
 
-// selectBy returns the checks of a group or with a label.
-func (b *builder) selectBy(s *selected) []string {
+// selectBy chooses the checks of a group or with a label.
+func (b *builder) selectBy(s *selected, chosen []bool) {
 	label, value, isLabel := strings.Cut(s.Label, "=")
 	given := func(key string) bool { return s.At.field(key) != nil }
 	switch {
 	case given("group") && given("label"):
 		b.fault(s.At, "label", "group is given too; write two selectors, or keep one of the two")
-		return nil
+		return
 	case !given("group") && !given("label"):
 		b.fault(s.At, "group", "is missing, and label is too; write {group: Storefront} or {label: team=web}")
-		return nil
+		return
 	case given("label") && (!isLabel || label == ""):
 		b.fault(s.At, "label", "%q is not a label with its value; write it as team=web", clip(s.Label))
-		return nil
+		return
 	}
-	var names []string
+	found := false
 	for i := range b.doc.Checks {
 		c := &b.doc.Checks[i]
-		found, has := c.Labels[label]
-		if given("group") && string(c.Group) == s.Group || isLabel && has && found == value {
-			names = append(names, string(c.Name))
+		got, has := c.Labels[label]
+		if given("group") && string(c.Group) == s.Group || isLabel && has && got == value {
+			found = true
+			if place, known := b.checks.place[string(c.Name)]; known {
+				chosen[place] = true
+			}
 		}
 	}
 	switch {
-	case len(names) > 0 || b.checks.partial:
+	case found || b.checks.partial:
 	case given("group"):
-		b.fault(s.At, "group", "no check is in the group %q; %s", clip(s.Group), didYouMean(s.Group, b.groups()))
+		b.fault(s.At, "group", "no check is in the group %q; %s", clip(s.Group), didYouMean(s.Group, b.groups))
 	default:
 		b.fault(s.At, "label", "no check has the label %s; give it to one, or select by name", clip(s.Label))
 	}
-	return names
 }
 
 // hours returns the window, or nil for one that is not given: always.

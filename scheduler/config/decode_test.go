@@ -37,7 +37,6 @@ type everything struct {
 	flat
 	*Far
 	Ignored string `json:"-"`
-	private int    //nolint:unused // is passed over
 }
 
 type nested struct {
@@ -181,7 +180,7 @@ func TestDecodeFaults(t *testing.T) {
 		"body: a\nbody_file: b":     ":2:1: body_file: body is given too, at in.yaml:1:1; keep one of the two",
 		"body_file: [a]":            ":1:12: body_file: is a list; write text",
 		"text_file: a":              ":1:1: text_file: unknown key; did you mean body_file?",
-		"secret_file: nowhere":      `:1:14: secret_file: "nowhere" cannot be read: no such file or directory; name a file that can, relative to the folder of this one`,
+		"secret_file: nowhere":      ":1:14: secret_file: the file cannot be read: no such file or directory; name one that can, relative to the folder of this one",
 		"ignored: a":                ":1:1: ignored: unknown key; the nearest is int",
 		"Text: a":                   ":1:1: Text: unknown key; did you mean text?",
 		"? {a: b}\n: c":             ":1:3: file: a key is a list or a mapping; write a plain word",

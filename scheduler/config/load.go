@@ -62,6 +62,8 @@ type builder struct {
 	partial bool
 
 	regions, probers, checks, slas, people, rotations, policies *roster
+
+	groups []string // of the checks
 }
 
 // build fills in the configuration. Every part may rely on the rosters, and on
@@ -75,6 +77,8 @@ func (b *builder) build() {
 	b.people = b.enlist("person", len(d.People), func(i int) (*node, name) { return d.People[i].At, d.People[i].Name })
 	b.rotations = b.enlist("rotation", len(d.Rotations), func(i int) (*node, name) { return d.Rotations[i].At, d.Rotations[i].Name })
 	b.policies = b.enlist("policy", len(d.Policies), func(i int) (*node, name) { return d.Policies[i].At, d.Policies[i].Name })
+
+	b.groups = groupsOf(d.Checks)
 
 	b.buildSettings()
 	b.buildRegions()

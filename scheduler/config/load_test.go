@@ -2,6 +2,7 @@ package config
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -232,10 +233,54 @@ probers:
   - {name: a, region: here, token: [hunter2]}
   - {name: b, region: here, token: hunter2}
   - {name: c, region: here, token: ${SECRET}}
+  - {name: d, region: here, token_file: hunter2}
 slack: {token: {hunter2: hunter2}, channel: C0, signing_secret: hunter2}
 `)
 	_, err := Load(path, func(name string) (string, bool) { return "hunter2", name == "SECRET" })
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("want faults without the secret, got: %v", err)
+	}
+}
+
+// What the options of a kind find wrong is shown where it stands, or at the
+// nearest thing around it.
+func TestOptionFaults(t *testing.T) {
+	path := write(t, t.TempDir(), "nines.yaml", `regions: [{name: here}]
+checks:
+  - name: shop
+    kind: http
+    url: ftp://shop.example.com/
+    expect:
+      status: [200, 99]
+      body_matches: ["(", ok]
+      within: never
+  - {name: ns, kind: dns, domain: example.com, type: NONSENSE, transport: pigeon}
+  - {name: cert, kind: tls}
+  - name: mobile
+    kind: bandwidth
+    url: https://shop.example.com/
+    profile: {down_kbps: 400, up_kbps: -1, rtt: 400}
+  - {name: slow, kind: bandwidth, url: "https://shop.example.com/", profile: 5g}
+`)
+	_, err := Load(path, environment)
+	faults, _ := err.(Faults)
+	var got []string
+	for _, f := range faults {
+		got = append(got, fmt.Sprintf("%d:%d %s", f.Line, f.Column, f.Path))
+	}
+	want := []string{
+		"5:10 checks[0].url",
+		"7:21 checks[0].expect.status[1]",
+		"8:22 checks[0].expect.body_matches[0]",
+		"9:15 checks[0].expect.within",
+		"10:54 checks[1].type",
+		"10:75 checks[1].transport",
+		"11:5 checks[2].address",
+		"15:40 checks[3].profile.up_kbps",
+		"15:44 checks[3].profile.rtt",
+		"16:78 checks[4].profile",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s\n%v", diff, err)
 	}
 }

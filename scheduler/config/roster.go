@@ -7,6 +7,7 @@ type roster struct {
 	what  string // region, check, …
 	names []string
 	first map[string]position
+	place map[string]int // in names
 	// partial: some name could not be read, so that one which is not here may
 	// be that one.
 	partial bool
@@ -30,7 +31,7 @@ func (r *roster) lacks(name string) string {
 // enlist makes the roster of a kind of things; a second definition of a name
 // is a fault.
 func (b *builder) enlist(what string, n int, at func(i int) (*node, name)) *roster {
-	r := &roster{what: what, first: map[string]position{}, partial: b.partial}
+	r := &roster{what: what, first: map[string]position{}, place: map[string]int{}, partial: b.partial}
 	for i := range n {
 		where, called := at(i)
 		name := string(called)
@@ -47,6 +48,7 @@ func (b *builder) enlist(what string, n int, at func(i int) (*node, name)) *rost
 			continue
 		}
 		r.first[name] = where.nearest("name").position
+		r.place[name] = len(r.names)
 		r.names = append(r.names, name)
 	}
 	return r

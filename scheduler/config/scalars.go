@@ -280,6 +280,9 @@ var (
 	unitless     = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 )
 
+// longest is the longest duration that a configuration may hold.
+const longest = 100 * 365 * 24 * time.Hour
+
 // parseDuration reads durations such as 30s, 1h30m and 14d.
 func parseDuration(text string) (time.Duration, error) {
 	switch {
@@ -290,18 +293,21 @@ func parseDuration(text string) (time.Duration, error) {
 	case !durationForm.MatchString(text):
 		return 0, fmt.Errorf("%q is not a duration; write a number with ms, s, m, h, d or w, such as 30s, 1h30m or 14d", clip(text))
 	}
-	var total float64
+	var total time.Duration
 	for _, part := range durationPart.FindAllStringSubmatch(text, -1) {
-		n, err := strconv.ParseFloat(part[1], 64)
-		if err != nil {
-			n = math.Inf(1) // too many digits
+		unit := units[part[2]]
+		whole, fraction, _ := strings.Cut(part[1], ".")
+		n, err := strconv.ParseInt(whole, 10, 64)
+		if err != nil || n > int64(longest/unit) || total > longest {
+			return 0, fmt.Errorf("%q is longer than a hundred years; write a shorter duration", clip(text))
 		}
-		total += n * float64(units[part[2]])
+		f, _ := strconv.ParseFloat("0."+fraction, 64) // digits alone
+		total += time.Duration(n)*unit + time.Duration(math.Round(f*float64(unit)))
 	}
-	if total > float64(100*365*units["d"]) {
+	if total > longest {
 		return 0, fmt.Errorf("%q is longer than a hundred years; write a shorter duration", clip(text))
 	}
-	return time.Duration(math.Round(total)), nil
+	return total, nil
 }
 
 // formatDuration writes d as parseDuration reads it, in its largest whole unit.
@@ -314,5 +320,6 @@ func formatDuration(d time.Duration) string {
 	if d == 0 {
 		return "0s"
 	}
-	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', -1, 64) + "ms"
+	exact := fmt.Sprintf("%d.%06d", d/time.Millisecond, d%time.Millisecond)
+	return strings.TrimRight(strings.TrimRight(exact, "0"), ".") + "ms"
 }

@@ -179,14 +179,16 @@ func (d *decoder) fromFile(n *node, f field, t target) {
 	if t.isSecret() {
 		text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	}
+	// The name is not quoted: it may be the secret itself, put under the wrong
+	// key.
 	wrong := func(format string, args ...any) {
-		d.unreadable(f.value.position, n.beneath(f.key), "%q "+format, append([]any{clip(name)}, args...)...)
+		d.unreadable(f.value.position, n.beneath(f.key), "the file "+format, args...)
 	}
 	switch {
 	case err != nil:
-		wrong("cannot be read: %s; name a file that can, relative to the folder of this one", reason(err))
+		wrong("cannot be read: %s; name one that can, relative to the folder of this one", reason(err))
 	case !info.Mode().IsRegular():
-		wrong("is not a file; name one, relative to the folder of this one")
+		wrong("is a folder or a device; name a plain file, relative to the folder of this one")
 	case notUTF8 != "":
 		wrong("%s; write it as text in UTF-8", notUTF8)
 	case text == "":
@@ -210,11 +212,12 @@ func besides(n *node, name string) string {
 }
 
 // nearestTo returns the candidate that takes the fewest edits to become, and
-// whether they are few enough to believe in a slip.
+// whether they are few enough to believe in a slip. Of very many candidates
+// it looks at the first thousand.
 func nearestTo(word string, candidates []string) (nearest string, close bool) {
 	word = clip(word)
 	fewest := -1
-	for _, c := range candidates {
+	for _, c := range candidates[:min(len(candidates), 1000)] {
 		if edits := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(c)); fewest < 0 || edits < fewest {
 			nearest, fewest = c, edits
 		}

@@ -9,9 +9,10 @@ import (
 const (
 	// maxDepth is how deeply values may be nested.
 	maxDepth = 50
-	// maxAliased is how many values aliases may bring into one file. A bomb
-	// of nested aliases has billions.
-	maxAliased = 20_000
+	// maxAliased is how many values aliases may bring into one file: more than
+	// thousands of checks with a common base, and less than the billions of a
+	// bomb of nested aliases.
+	maxAliased = 200_000
 )
 
 // reader turns files into values.
@@ -43,17 +44,19 @@ func (r *reader) root(file string, top *yaml.Node) (root *node, ok bool) {
 // build returns n as a value; one that is a fault is of kind unread.
 func (r *reader) build(n *yaml.Node, parent *node, step string, depth int) *node {
 	out := &node{position: r.at(n), parent: parent, step: step}
-	if len(r.inside) > 0 {
+	aliased := len(r.inside) > 0
+	if aliased {
 		r.aliased++
 	}
 	switch {
 	case depth > maxDepth:
 		r.unreadable(out.position, out.path(), "is nested more than %d deep; nest less deeply", maxDepth)
 		return out
-	case r.aliased > maxAliased:
+	case aliased && r.aliased > maxAliased:
 		if r.aliased == maxAliased+1 {
-			r.unreadable(out.position, out.path(), "aliases repeat more than %d values; write fewer of them", maxAliased)
+			r.fault(out.position, out.path(), "aliases repeat more than %d values; write fewer of them", maxAliased)
 		}
+		r.spoil(out.file, out.path())
 		return out
 	case n.Kind == yaml.AliasNode:
 		return r.alias(n, out, depth)
