@@ -68,6 +68,7 @@ func (t *turn) act(ctx context.Context, tx *store.Tx, id int64, by incident.By, 
 	if err != nil {
 		return i, false, err
 	}
+	before := i
 	i, events, changed := f(i, t.now)
 	if !changed {
 		return i, false, nil
@@ -76,7 +77,7 @@ func (t *turn) act(ctx context.Context, tx *store.Tx, id int64, by incident.By, 
 		return i, false, err
 	}
 	if !i.Open() {
-		return i, true, t.over(ctx, tx, i, by.Who)
+		return i, true, t.over(ctx, tx, before, i, by.Who)
 	}
 	// The page lists them all: whoever takes it takes them all.
 	members, err := tx.Members(ctx, i.ID)
@@ -91,7 +92,7 @@ func (t *turn) act(ctx context.Context, tx *store.Tx, id int64, by incident.By, 
 		}
 	}
 	if i.Within != 0 {
-		return i, true, t.refresh(ctx, tx, i, i.Check+" was "+what+" by "+by.Who)
+		return i, true, t.refresh(ctx, tx, i, i.Check+" was "+what+" by "+by.Who, t.now)
 	}
 	return i, true, t.queueUpdates(ctx, tx, notifier.Tell(i.ID, notifier.UpdateNotice, i.Told, what+" by "+by.Who, by.Who, t.now))
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	"nines/notifier"
@@ -51,15 +50,10 @@ func (s *Scheduler) serveSlack(w http.ResponseWriter, r *http.Request) {
 		slackAnswer(w, action, err.Error())
 		return
 	}
-	if s.seen.twice(action.ID, s.now()) {
-		slackAnswer(w, action, "")
-		return
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), hookMost)
 	defer cancel()
-	text, err := s.slackAct(ctx, action)
+	text, err := s.heardOnce(ctx, "slack "+action.ID, func() (string, error) { return s.slackAct(ctx, action) })
 	if err != nil {
-		s.seen.forget(action.ID)
 		s.log.Error("acting on a hook", "path", r.URL.Path, "err", err)
 		text = "Something went wrong; try again."
 	}
@@ -174,8 +168,25 @@ func (s *Scheduler) twilioAct(ctx context.Context, e twilio.Event) ([]byte, erro
 		text, err := s.phoneAct(ctx, e, "voice")
 		return twilio.Say(text), err
 	}
-	text, err := s.phoneAct(ctx, e, "sms")
+	// Twilio's signatures have no date, and an answer without a number is about
+	// whatever is open when it comes.
+	text, err := s.heardOnce(ctx, "twilio "+e.SID, func() (string, error) { return s.phoneAct(ctx, e, "sms") })
 	return twilio.Reply(text), err
+}
+
+// heardOnce does what a signed request asks for, unless that request has been
+// acted on before: whoever has seen one can send it again. A request that
+// comes twice at once may be acted on twice, which is harmless.
+func (s *Scheduler) heardOnce(ctx context.Context, id string, act func() (string, error)) (string, error) {
+	heard, err := s.store.Heard(ctx, id)
+	if err != nil || heard {
+		return "", err
+	}
+	text, err := act()
+	if err != nil {
+		return "", err
+	}
+	return text, s.store.Hear(context.WithoutCancel(ctx), id, s.now())
 }
 
 // phoneAct does what somebody asked for by phone and says how it went. An
@@ -247,38 +258,4 @@ func (s *Scheduler) whoText() string {
 		return "There are no rotations."
 	}
 	return text
-}
-
-// replays remembers what was asked for by signed requests, which whoever has
-// seen one can send again while its signature is good.
-type replays struct {
-	mu   sync.Mutex // protects following
-	seen map[string]time.Time
-}
-
-// replayMost is for how long a signature is good.
-const replayMost = 10 * time.Minute
-
-// twice notes an id and reports whether it was noted before.
-func (p *replays) twice(id string, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.seen == nil {
-		p.seen = map[string]time.Time{}
-	}
-	for old, at := range p.seen {
-		if now.Sub(at) > replayMost {
-			delete(p.seen, old)
-		}
-	}
-	_, twice := p.seen[id]
-	p.seen[id] = now
-	return twice
-}
-
-// forget lets an id be used again, because what it asked for was not done.
-func (p *replays) forget(id string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.seen, id)
 }

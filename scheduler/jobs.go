@@ -199,7 +199,7 @@ func (t *turn) attend(ctx context.Context, tx *store.Tx, id int64) error {
 	case wasMuted && i.Severity != incident.None:
 		return t.announce(ctx, tx, i)
 	case woke:
-		return t.refresh(ctx, tx, i, "the snooze is over")
+		return t.refresh(ctx, tx, i, "the snooze is over", t.now)
 	}
 	return nil
 }

@@ -65,13 +65,10 @@ func newLedger(s *store.Store, now func() time.Time) *ledger {
 	return &ledger{store: s, now: now, checks: map[string]*book{}}
 }
 
-// adopt makes the ledger one of the checks of c. Days of checks whose rule has
-// changed are read again, and summed up again where they are not by that rule.
-func (l *ledger) adopt(ctx context.Context, c *config.Config) error {
-	first, err := l.store.FirstDays(ctx)
-	if err != nil {
-		return err
-	}
+// adopt makes the ledger one of the checks of c; first is the first day that
+// anything is known of each. Days of checks whose rule has changed are read
+// again, and summed up again where they are not by that rule.
+func (l *ledger) adopt(c *config.Config, first map[string]civil.Date) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := l.checks
@@ -85,7 +82,6 @@ func (l *ledger) adopt(ctx context.Context, c *config.Config) error {
 		}
 		l.checks[name] = b
 	}
-	return nil
 }
 
 // fingerprint tells rules apart that make different spans of the same results.
@@ -226,12 +222,18 @@ func (l *ledger) load(ctx context.Context, check string, b book, first, today ci
 	if err != nil {
 		return err
 	}
+	raw, err := l.store.Pruned(ctx)
+	if err != nil {
+		return err
+	}
 	for day, data := range stored {
 		var k kept
 		if err := json.Unmarshal(data, &k); err != nil {
 			return fmt.Errorf("reading %s of %s: %w", day, check, err)
 		}
-		if _, ok := b.days[day]; !ok && k.Rule == fingerprint(b.rule) {
+		// By another rule, it is summed up again as long as the results are there.
+		again := k.Rule != fingerprint(b.rule) && !day.Before(raw)
+		if _, ok := b.days[day]; !ok && !again {
 			b.days[day] = k.Spans
 			l.update(check, b, func(b *book) { b.days[day] = k.Spans })
 		}

@@ -161,10 +161,9 @@ func (w *watch) collect(to chan<- prometheus.Metric, now time.Time) {
 	gauge(to, checkVerdict, 1, name, string(w.judgment.Verdict))
 	gauge(to, checkVoting, float64(w.judgment.Voting), name)
 	gauge(to, checkDown, float64(w.judgment.Down), name)
-	for _, region := range w.rule.Regions {
-		r, ok := w.latest[region]
-		if ok && r.Status != checks.Unknown && now.Sub(r.At) < w.rule.Stale() {
-			collectResult(to, w.check.Kind, &r)
+	for _, r := range w.latest {
+		if r != nil && r.Status != checks.Unknown && now.Sub(r.At) < w.rule.Stale() {
+			collectResult(to, w.check.Kind, r)
 		}
 	}
 }

@@ -24,6 +24,10 @@ const (
 	stormDigest = 20 * time.Second
 )
 
+// settling is how long the Slack message waits for the regions to be of one
+// mind before it says that they have changed it.
+const settling = 10 * time.Second
+
 // leader returns the incident whose page another that opens now joins, or 0.
 func leader(ctx context.Context, tx *store.Tx, policy string, now time.Time) (int64, error) {
 	recent, err := tx.Paging(ctx, policy, now.Add(-stormSpan))
@@ -67,7 +71,7 @@ func (t *turn) joined(ctx context.Context, tx *store.Tx, member incident.Inciden
 // get one by the same channel anyway: what is sent says how things are then.
 func (t *turn) queueUpdates(ctx context.Context, tx *store.Tx, notices []notifier.Notice) error {
 	for _, n := range notices {
-		waiting, err := tx.UpdateQueued(ctx, n.Incident, n.Person, n.Channel)
+		waiting, err := tx.UpdateWaits(ctx, n.Incident, n.Person, n.Channel, n.NotBefore)
 		if err != nil {
 			return err
 		}
@@ -126,30 +130,36 @@ func (t *turn) announce(ctx context.Context, tx *store.Tx, i incident.Incident) 
 }
 
 // refresh has the incident's Slack message, or that of the page that lists it,
-// say how things are now.
-func (t *turn) refresh(ctx context.Context, tx *store.Tx, i incident.Incident, why string) error {
-	id := i.ID
+// say at the time given how things are then.
+func (t *turn) refresh(ctx context.Context, tx *store.Tx, i incident.Incident, why string, at time.Time) error {
 	if i.Within != 0 {
 		var err error
 		if i, err = tx.Incident(ctx, i.Within); err != nil {
 			return err
 		}
-		id = i.ID
 	}
 	channel := notifier.Paged{Channel: notifier.Slack}
 	if !slices.Contains(i.Told, channel) {
 		return nil
 	}
-	return t.queueUpdates(ctx, tx, notifier.Tell(id, notifier.UpdateNotice, []notifier.Paged{channel}, why, "", t.now))
+	notices := notifier.Tell(i.ID, notifier.UpdateNotice, []notifier.Paged{channel}, why, "", t.now)
+	for n := range notices {
+		notices[n].NotBefore = at
+	}
+	return t.queueUpdates(ctx, tx, notices)
 }
 
 // over tells those who were paged that an incident has ended, but for whoever
-// ended it, and hands its page on to those within it.
-func (t *turn) over(ctx context.Context, tx *store.Tx, i incident.Incident, by string) error {
+// ended it, and hands its page on to those within it. Before is the incident as
+// it was while it was open.
+func (t *turn) over(ctx context.Context, tx *store.Tx, before, i incident.Incident, by string) error {
 	if i.Within != 0 {
-		return t.refresh(ctx, tx, i, i.Check+" is over")
+		return t.refresh(ctx, tx, i, i.Check+" is over", t.now)
 	}
-	if err := t.handOn(ctx, tx, i); err != nil {
+	if err := t.handOn(ctx, tx, before); err != nil {
+		return err
+	}
+	if err := tx.CancelUpdates(ctx, i.ID, t.now); err != nil {
 		return err
 	}
 	return t.queue(ctx, tx, notifier.Tell(i.ID, notifier.RecoveryNotice, i.Told, "it is over", by, t.now))

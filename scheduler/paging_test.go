@@ -302,3 +302,56 @@ func TestTestPage(t *testing.T) {
 		t.Errorf("%d are to be sent, %v", len(leased), err)
 	}
 }
+
+// TestUpdates: regions that join one after the other make one update after a
+// while, an acknowledgement does not wait for it, and the end overtakes it.
+func TestUpdates(t *testing.T) {
+	h := build(t)
+	ctx := context.Background()
+	due := func() []string {
+		t.Helper()
+		var words []string
+		for {
+			leased, err := h.store.Lease(ctx, h.clock, 100, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(leased) == 0 {
+				return words
+			}
+			for _, l := range leased {
+				if l.Channel == notifier.Slack {
+					words = append(words, string(l.Kind))
+				}
+				if err := h.store.Settle(ctx, notifier.Settlement{ID: l.ID, Fence: l.Fence, At: h.clock, State: notifier.Delivered}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	expect := func(when string, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, due()); diff != "" {
+			t.Errorf("%s: %s", when, diff)
+		}
+	}
+	h.see("shop", checks.Down, "eu", "us")
+	expect("at once", "page")
+	h.see("shop", checks.Down, "ap")
+	h.pass(time.Second)
+	h.see("shop", checks.Up, "ap")
+	expect("while they settle")
+	h.pass(9 * time.Second)
+	expect("after ten seconds", "update")
+	h.see("shop", checks.Down, "ap")
+	if _, _, err := h.Acknowledge(ctx, 1, incident.By{Who: "bob", Via: "api"}); err != nil {
+		t.Fatal(err)
+	}
+	expect("acknowledged", "update")
+	h.pass(time.Second)
+	h.see("shop", checks.Up, "ap")
+	h.see("shop", checks.Up, "eu", "us")
+	expect("over", "recovery")
+	h.pass(time.Minute)
+	expect("and nothing more")
+}

@@ -76,17 +76,17 @@ func (t *turn) retire(ctx context.Context, tx *store.Tx, id int64) error {
 	if err != nil {
 		return err
 	}
-	wasOpen := i.Open()
+	before := i
 	i, events, _ := incident.Resolve(i, incident.By{Who: "nines", Via: "configuration"}, t.now)
 	i, more, _ := incident.Recover(i, t.now)
-	if wasOpen {
+	if before.Open() {
 		more = []incident.Event{{At: t.now, Kind: incident.UpdatedEvent, Text: i.Check + " is no longer configured"}}
 	}
 	if err := tx.PutIncident(ctx, i, append(events, more...)); err != nil {
 		return err
 	}
-	if !wasOpen {
+	if !before.Open() {
 		return nil
 	}
-	return t.over(ctx, tx, i, "")
+	return t.over(ctx, tx, before, i, "")
 }

@@ -59,7 +59,6 @@ type Scheduler struct {
 	ledger     *ledger
 	keys       keys
 	api        *api.API
-	seen       replays
 	running    recent[*report.Report]
 	latencies  recent[*statuspage.CheckPage]
 	// confirm asks a check's other regions to run it at once; it is fleet's.
@@ -110,7 +109,7 @@ func New(c Config) (*Scheduler, error) {
 	}
 	s.api, err = api.New(api.Config{
 		Token:  func() secret.String { return s.config.Load().APIToken },
-		Config: s.config.Load, Store: s.store, Incidents: s, Operator: s, Quarantiner: s, Watcher: watcher{s}, Now: s.now, Log: s.log,
+		Config: s.config.Load, Store: s.store, Incidents: s, Operator: s, Quarantiner: s, Watcher: watcher{s}, Reporter: watcher{s}, Now: s.now, Log: s.log,
 	})
 	if err != nil {
 		return nil, err
@@ -149,12 +148,14 @@ func (s *Scheduler) adopt(ctx context.Context, c *config.Config, channels map[st
 	if err != nil {
 		return err
 	}
+	first, err := s.store.FirstDays(ctx)
+	if err != nil {
+		return err
+	}
 	if err := s.retire(ctx, c, now); err != nil {
 		return err
 	}
-	if err := s.ledger.adopt(ctx, c); err != nil {
-		return err
-	}
+	s.ledger.adopt(c, first)
 	s.config.Store(c)
 	s.channels.Store(&channels)
 	s.watches = watches

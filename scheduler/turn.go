@@ -56,8 +56,8 @@ func (t *turn) watch(check string) *watch {
 func (s *Scheduler) commit(t *turn) {
 	for check, w := range t.watches {
 		before := s.watches[check]
-		if len(before.latest) == 0 && len(w.latest) > 0 {
-			s.ledger.seen(check, w.judged)
+		if newest := w.newest(); before.newest().IsZero() && !newest.IsZero() {
+			s.ledger.seen(check, newest)
 		}
 		if before.judgment.Verdict != w.judgment.Verdict {
 			s.ledger.turned(check, w.judgment.Verdict, t.now)
@@ -178,7 +178,7 @@ func (t *turn) observe(ctx context.Context, tx *store.Tx, w *watch) error {
 	if err := tx.PutIncident(ctx, i, events); err != nil {
 		return err
 	}
-	return t.refresh(ctx, tx, i, "the regions that are down have changed")
+	return t.refresh(ctx, tx, i, "the regions that are down have changed", t.now.Add(settling))
 }
 
 // recovered ends the check's incident, if nobody has, and tells those who were
@@ -188,7 +188,7 @@ func (t *turn) recovered(ctx context.Context, tx *store.Tx, w *watch) error {
 	if err != nil {
 		return err
 	}
-	wasOpen := i.Open()
+	before := i
 	i, events, changed := incident.Recover(i, t.now)
 	w.incident = 0
 	if !changed {
@@ -198,9 +198,9 @@ func (t *turn) recovered(ctx context.Context, tx *store.Tx, w *watch) error {
 		return err
 	}
 	t.changed = true
-	if !wasOpen {
+	if !before.Open() {
 		return nil
 	}
 	t.s.log.Info("incident ended", "incident", i.ID, "check", i.Check)
-	return t.over(ctx, tx, i, "")
+	return t.over(ctx, tx, before, i, "")
 }

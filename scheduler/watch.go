@@ -1,7 +1,7 @@
 package scheduler
 
 import (
-	"maps"
+	"slices"
 	"time"
 
 	"nines/checks"
@@ -31,15 +31,17 @@ type watch struct {
 
 	incident int64 // the one that is not settled; 0: none
 	asked    time.Time
-	failing  map[string]bool // regions that were down when last judged
-	latest   map[string]checks.Result
+	// By region, in the rule's order: whether it was down when last judged, and
+	// its latest result, which is not modified; nil: none yet.
+	failing []bool
+	latest  []*checks.Result
 }
 
 func newWatch(c *config.Check, now time.Time) *watch {
 	rule := c.Rule()
 	return &watch{
 		check: c, rule: rule, board: regions.NewBoard(rule), next: now,
-		failing: map[string]bool{}, latest: map[string]checks.Result{},
+		failing: make([]bool, len(rule.Regions)), latest: make([]*checks.Result, len(rule.Regions)),
 		judgment: regions.Judgement{Verdict: regions.Unknown},
 	}
 }
@@ -48,7 +50,7 @@ func newWatch(c *config.Check, now time.Time) *watch {
 func (w *watch) clone() *watch {
 	c := *w
 	c.board = w.board.Clone()
-	c.failing, c.latest = maps.Clone(w.failing), maps.Clone(w.latest)
+	c.failing, c.latest = slices.Clone(w.failing), slices.Clone(w.latest)
 	return &c
 }
 
@@ -58,8 +60,11 @@ func (w *watch) put(r checks.Result, quarantined bool, now time.Time) {
 	if r.At.After(now.Add(ahead)) {
 		return
 	}
-	if before, ok := w.latest[r.Region]; !ok || before.At.Before(r.At) {
-		w.latest[r.Region] = r
+	if i := slices.Index(w.rule.Regions, r.Region); i >= 0 {
+		if before := w.latest[i]; before == nil || before.At.Before(r.At) {
+			kept := r
+			w.latest[i] = &kept
+		}
 	}
 	if quarantined {
 		r.Status, r.Reason = checks.Unknown, checks.ProberQuarantine
@@ -92,6 +97,18 @@ func (w *watch) judge(now time.Time) bool {
 	}
 	w.since = now
 	return true
+}
+
+// newest returns when the latest result of any region was taken; zero: there
+// is none.
+func (w *watch) newest() time.Time {
+	var newest time.Time
+	for _, r := range w.latest {
+		if r != nil && r.At.After(newest) {
+			newest = r.At
+		}
+	}
+	return newest
 }
 
 // down returns the votes that are down.
@@ -153,12 +170,11 @@ func (w *watch) downSince(now time.Time) time.Time {
 // a few times as often as planned.
 func (w *watch) suspects(now time.Time) bool {
 	began := false
-	failing := map[string]bool{}
-	for _, v := range w.down() {
-		failing[v.Region] = true
-		began = began || !w.failing[v.Region]
+	for i, v := range w.judgment.Votes {
+		down := v.Status == checks.Down
+		began = began || down && !w.failing[i]
+		w.failing[i] = down
 	}
-	w.failing = failing
 	if !began || w.judgment.Verdict == regions.Down || len(w.rule.Regions) < 2 || now.Sub(w.asked) < w.rule.Every/2 {
 		return false
 	}

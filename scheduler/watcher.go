@@ -55,7 +55,7 @@ func utc(t time.Time) time.Time {
 	return t.UTC()
 }
 
-// Report implements api.Watcher.
+// Report implements api.Reporter.
 func (v watcher) Report(ctx context.Context, sla string, month civil.Month) ([]byte, error) {
 	return v.s.month(ctx, sla, month, "json")
 }

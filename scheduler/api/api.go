@@ -45,10 +45,17 @@ type Quarantiner interface {
 type Watcher interface {
 	// Status leaves out what the store knows: incidents and silences.
 	Status(ctx context.Context) (Status, error)
-	// Report returns an SLA's report of a month as JSON, or store.ErrNotFound.
-	Report(ctx context.Context, sla string, month civil.Month) ([]byte, error)
 	// Links are the addresses that carry a secret.
 	Links() Links
+}
+
+// Reporter knows how months went.
+type Reporter interface {
+	// Report returns an SLA's report of a month as JSON, or store.ErrNotFound.
+	Report(ctx context.Context, sla string, month civil.Month) ([]byte, error)
+	// Revisions returns those of a closed month, oldest first, or
+	// store.ErrNotFound.
+	Revisions(ctx context.Context, sla string, month civil.Month) ([]Revision, error)
 }
 
 // Config is what an API needs.
@@ -60,6 +67,7 @@ type Config struct {
 	Operator    Operator
 	Quarantiner Quarantiner
 	Watcher     Watcher
+	Reporter    Reporter
 	Now         func() time.Time
 	Log         *slog.Logger
 }

@@ -256,11 +256,11 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) report(w http.ResponseWriter, r *http.Request) error {
-	month, err := civil.ParseMonth(r.PathValue("month"))
+	month, err := monthOf(r)
 	if err != nil {
-		return problem(http.StatusBadRequest, "%s", err)
+		return err
 	}
-	body, err := a.cfg.Watcher.Report(r.Context(), r.PathValue("sla"), month)
+	body, err := a.cfg.Reporter.Report(r.Context(), r.PathValue("sla"), month)
 	if err != nil {
 		return err
 	}
@@ -268,6 +268,23 @@ func (a *API) report(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Write(body) // whoever went away has no use for the error
 	return nil
+}
+
+// monthOf reads the month of a path.
+func monthOf(r *http.Request) (civil.Month, error) {
+	month, err := civil.ParseMonth(r.PathValue("month"))
+	if err != nil {
+		return month, problem(http.StatusBadRequest, "%s", err)
+	}
+	return month, nil
+}
+
+func (a *API) revisions(ctx context.Context, r *http.Request) ([]Revision, error) {
+	month, err := monthOf(r)
+	if err != nil {
+		return nil, err
+	}
+	return a.cfg.Reporter.Revisions(ctx, r.PathValue("sla"), month)
 }
 
 func (a *API) onCall(_ context.Context, r *http.Request) ([]OnCall, error) {

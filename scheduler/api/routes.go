@@ -49,6 +49,7 @@ func (a *API) table() []route {
 		with(post(a, "quarantines", "Have what a prober said in a span count as unknown", a.addQuarantine), http.StatusCreated),
 		a.raw("results", "Results and quarantines as NDJSON", "application/x-ndjson", a.export, from, to),
 		a.raw("reports/{sla}/{month}", "An SLA's report of a month, such as 2026-10", "application/json", a.report),
+		get(a, "reports/{sla}/{month}/revisions", "The revisions of a closed month's report, and what moved", a.revisions),
 		get(a, "links", "The addresses of calendar feeds and reports, which are secrets", a.links),
 		get(a, "oncall", "Who is on call now, or every shift from one time to another", a.onCall, from, to,
 			parameter{"rotation", "one rotation; default all"}),

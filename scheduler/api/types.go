@@ -214,3 +214,18 @@ type ReportLink struct {
 	Month string `json:"month"`
 	URL   string `json:"url"`
 }
+
+// Revision is one revision of a closed month's report.
+type Revision struct {
+	Revision      int       `json:"revision"`
+	Made          time.Time `json:"made"`
+	ResultsSHA256 string    `json:"results_sha256"`
+	Moved         []Move    `json:"moved"` // from the revision before
+}
+
+// Move is a figure that results which came late have changed.
+type Move struct {
+	Figure string `json:"figure"` // where it stands in the report
+	Before string `json:"before"` // empty: it was not there
+	After  string `json:"after"`  // empty: it is not there any more
+}

@@ -19,8 +19,69 @@ import (
 // FileSource is a Source of the results in an NDJSON file, held in memory. It
 // knows nothing of what people did about an outage.
 type FileSource struct {
-	results     map[string][]checks.Result // by check, in the order of At
+	results     map[string][]kept // by check, in the order of At
 	quarantines []checks.Quarantine
+}
+
+// kept is a result in a third of the memory: maps are the most of one.
+type kept struct {
+	checks.Result // with Facts that are shared with others, and no Phases
+	phases        []phase
+}
+
+type phase struct {
+	name string
+	ms   float64
+}
+
+// result returns the result as it came.
+func (k *kept) result() checks.Result {
+	r := k.Result
+	r.Phases = make(checks.Phases, len(k.phases))
+	for _, p := range k.phases {
+		r.Phases[p.name] = p.ms
+	}
+	return r
+}
+
+// before returns how many of a list in order are before t.
+func before(list []kept, t time.Time) int {
+	n, _ := slices.BinarySearchFunc(list, t, func(k kept, t time.Time) int { return k.At.Compare(t) })
+	return n
+}
+
+// shared keeps one of what many results say alike.
+type shared struct {
+	words map[string]string
+	facts map[string]checks.Facts // by their JSON
+	buf   []byte
+}
+
+func (s *shared) word(w string) string {
+	known, ok := s.words[w]
+	if !ok {
+		known = strings.Clone(w)
+		s.words[known] = known
+	}
+	return known
+}
+
+// maxShared is how many different facts are looked for again.
+const maxShared = 1 << 16
+
+func (s *shared) factsOf(facts checks.Facts) checks.Facts {
+	var err error
+	if s.buf, err = appendMap(s.buf[:0], facts, appendFact); err != nil {
+		return facts
+	}
+	known, ok := s.facts[string(s.buf)]
+	switch {
+	case ok:
+		return known
+	case len(s.facts) < maxShared:
+		s.facts[string(s.buf)] = facts
+	}
+	return facts
 }
 
 // maxFaults is how many unusable lines are told of before reading stops.
@@ -30,8 +91,8 @@ const maxFaults = 100
 // them. Name is the file's for messages. If lines are unusable the error is
 // config.Faults, which names them all; any other error is r's own.
 func NewFileSource(name string, r io.Reader) (*FileSource, error) {
-	s := &FileSource{results: map[string][]checks.Result{}}
-	words := map[string]string{} // each name is kept once
+	s := &FileSource{results: map[string][]kept{}}
+	common := &shared{words: map[string]string{}, facts: map[string]checks.Facts{}}
 	var faults config.Faults
 	for rec, err := range checks.ReadRecords(r) {
 		var line *checks.LineError
@@ -43,7 +104,7 @@ func NewFileSource(name string, r io.Reader) (*FileSource, error) {
 		case rec.Quarantine != nil:
 			s.quarantines = append(s.quarantines, *rec.Quarantine)
 		default:
-			s.keep(*rec.Result, words)
+			s.keep(*rec.Result, common)
 		}
 		if len(faults) == maxFaults {
 			last := faults[maxFaults-1]
@@ -56,7 +117,7 @@ func NewFileSource(name string, r io.Reader) (*FileSource, error) {
 		return nil, faults
 	}
 	for _, list := range s.results {
-		byAt := func(a, b checks.Result) int { return a.At.Compare(b.At) }
+		byAt := func(a, b kept) int { return a.At.Compare(b.At) }
 		if !slices.IsSortedFunc(list, byAt) {
 			slices.SortFunc(list, byAt)
 		}
@@ -64,19 +125,17 @@ func NewFileSource(name string, r io.Reader) (*FileSource, error) {
 	return s, nil
 }
 
-// keep takes a result with its names shared with those before.
-func (s *FileSource) keep(r checks.Result, words map[string]string) {
-	share := func(word string) string {
-		known, ok := words[word]
-		if !ok {
-			known = strings.Clone(word)
-			words[known] = known
-		}
-		return known
+// keep takes a result.
+func (s *FileSource) keep(r checks.Result, common *shared) {
+	k := kept{Result: r}
+	k.Check, k.Region, k.Prober = common.word(r.Check), common.word(r.Region), common.word(r.Prober)
+	k.Status, k.Reason = checks.Status(common.word(string(r.Status))), checks.Reason(common.word(string(r.Reason)))
+	k.Facts, k.Phases = common.factsOf(r.Facts), nil
+	k.phases = make([]phase, 0, len(r.Phases))
+	for name, ms := range r.Phases {
+		k.phases = append(k.phases, phase{common.word(name), ms})
 	}
-	r.Check, r.Region, r.Prober = share(r.Check), share(r.Region), share(r.Prober)
-	r.Status, r.Reason = checks.Status(share(string(r.Status))), checks.Reason(share(string(r.Reason)))
-	s.results[r.Check] = append(s.results[r.Check], r)
+	s.results[k.Check] = append(s.results[k.Check], k)
 }
 
 // faultOf says where a line is wrong and what would be right.
@@ -94,17 +153,13 @@ func faultOf(name string, e *checks.LineError) config.Fault {
 // Results implements Source.
 func (s *FileSource) Results(ctx context.Context, check string, from, to time.Time) iter.Seq2[checks.Result, error] {
 	return func(yield func(checks.Result, error) bool) {
+		if err := ctx.Err(); err != nil {
+			yield(checks.Result{}, err)
+			return
+		}
 		list := s.results[check]
-		first, _ := slices.BinarySearchFunc(list, from, func(r checks.Result, t time.Time) int { return r.At.Compare(t) })
-		for i, r := range list[first:] {
-			if !r.At.Before(to) {
-				return
-			}
-			if i%4096 == 0 && ctx.Err() != nil {
-				yield(checks.Result{}, ctx.Err())
-				return
-			}
-			if !yield(r, nil) {
+		for i := before(list, from); i < len(list); i++ {
+			if !list[i].At.Before(to) || !yield(list[i].result(), nil) {
 				return
 			}
 		}
@@ -130,7 +185,7 @@ func (s *FileSource) Month(zone *time.Location, names []string) (civil.Month, bo
 		for len(list) > 0 {
 			month := civil.MonthOf(list[0].At.In(zone))
 			_, end := month.Bounds(zone)
-			n, _ := slices.BinarySearchFunc(list, end, func(r checks.Result, t time.Time) int { return r.At.Compare(t) })
+			n := before(list, end)
 			counts[month] += n
 			list = list[n:]
 		}

@@ -181,12 +181,17 @@ func (s sheet) Means() string {
 	return "On average: " + strings.Join(parts, ", ") + "."
 }
 
-// Hours describes the service hours.
+// ExcusedTogether tells what is excused of the whole.
+func (s sheet) ExcusedTogether() string {
+	if s.Average || len(s.Checks) == 1 {
+		return "What overlaps is excused once: " + s.Long(s.Seconds.Excused) + " in all."
+	}
+	return "A check has no say while it is excused. The service as a whole is excused when all its checks are: " + s.Long(s.Seconds.Excused) + "."
+}
+
+// Hours describes the service hours, of which there are some.
 func (s sheet) Hours() string {
 	h := s.ServiceHours
-	if h == nil {
-		return "always"
-	}
 	var days []string
 	for i := range 7 {
 		// From Monday on; the set counts from Sunday.
@@ -200,9 +205,6 @@ func (s sheet) Hours() string {
 	}
 	return fmt.Sprintf("%s from %s to %s (%s)", which, h.From, h.To, s.Timezone)
 }
-
-// Class is a word of the style sheet for the verdict.
-func (s sheet) Class() string { return string(s.Verdict) }
 
 // Planned is how long a maintenance was inside the window.
 func (s sheet) Planned(m Maintenance) string { return s.Duration(m.To.Sub(m.From)) }

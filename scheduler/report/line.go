@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -60,10 +59,16 @@ func appendTime(dst []byte, t time.Time) []byte {
 }
 
 func appendFloat(dst []byte, f float64) ([]byte, error) {
-	if abs := math.Abs(f); !(abs == 0 || 1e-6 <= abs && abs < 1e21) {
-		return appendAny(dst, f)
+	// Measurements are whole thousandths: digits, a point and digits.
+	if thousandths := math.Round(f * 1000); f > 0 && f < 1e9 && thousandths/1000 == f {
+		dst = strconv.AppendInt(dst, int64(thousandths)/1000, 10)
+		if rest := int64(thousandths) % 1000; rest > 0 {
+			dst = append(dst, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+			dst = bytes.TrimRight(dst, "0")
+		}
+		return dst, nil
 	}
-	return strconv.AppendFloat(dst, f, 'f', -1, 64), nil
+	return appendAny(dst, f)
 }
 
 func appendFact(dst []byte, v any) ([]byte, error) {
@@ -86,7 +91,10 @@ func appendAny(dst []byte, v any) ([]byte, error) {
 // appendMap appends a JSON object with its keys in order; nil is the empty one.
 func appendMap[M ~map[string]V, V any](dst []byte, m M, value func([]byte, V) ([]byte, error)) ([]byte, error) {
 	var few [8]string
-	keys := slices.AppendSeq(few[:0], maps.Keys(m))
+	keys := few[:0]
+	for key := range m {
+		keys = append(keys, key)
+	}
 	slices.Sort(keys)
 	dst = append(dst, '{')
 	for i, key := range keys {

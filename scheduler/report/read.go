@@ -203,8 +203,9 @@ func (rd *reader) entries(from, to int64) iter.Seq2[*entry, error] {
 		rd.read.From = min(rd.read.From, from)
 		var group []entry // of one At
 		flush := func() bool {
-			for e := range rd.distinct(group) {
-				if !yield(e, nil) {
+			counting := rd.distinct(group)
+			for i := range counting {
+				if !yield(&counting[i], nil) {
 					return false
 				}
 			}
@@ -261,31 +262,33 @@ func (rd *reader) join(group []entry, r checks.Result, region int, at int64) ([]
 	return group, err
 }
 
-// distinct yields the results of one At that count, in order: of equal keys
-// the first, and of a result in several versions the one that was chosen.
-func (rd *reader) distinct(group []entry) iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
-		if len(group) > 1 {
-			slices.SortFunc(group, func(a, b entry) int {
-				return cmp.Or(strings.Compare(a.result.Region, b.result.Region), strings.Compare(a.result.Prober, b.result.Prober),
-					cmp.Compare(a.key.slot, b.key.slot), bytes.Compare(a.line, b.line))
-			})
-		}
-		for i := range group {
-			e := &group[i]
-			if i > 0 && e.key == group[i-1].key {
-				continue
-			}
-			rd.seen[e.key.place] = append(rd.seen[e.key.place], version{e.key.slot, e.at})
-			rd.read.To = max(rd.read.To, e.at)
-			if line, ok := rd.chosen[e.key]; ok && !bytes.Equal(line, e.line) {
-				continue
-			}
-			if !yield(e) {
-				return
-			}
-		}
+// distinct returns the results of one At that count, in order: of equal keys
+// the first, and of a result in several versions the one that was chosen. It
+// moves the others to the end of group, whose buffers stay apart.
+func (rd *reader) distinct(group []entry) []entry {
+	if len(group) > 1 {
+		slices.SortFunc(group, func(a, b entry) int {
+			return cmp.Or(strings.Compare(a.result.Region, b.result.Region), strings.Compare(a.result.Prober, b.result.Prober),
+				cmp.Compare(a.key.slot, b.key.slot), bytes.Compare(a.line, b.line))
+		})
 	}
+	n := 0
+	var before key
+	for i := range group {
+		e := &group[i]
+		if i > 0 && e.key == before {
+			continue
+		}
+		before = e.key
+		rd.seen[e.key.place] = append(rd.seen[e.key.place], version{e.key.slot, e.at})
+		rd.read.To = max(rd.read.To, e.at)
+		if line, ok := rd.chosen[e.key]; ok && !bytes.Equal(line, e.line) {
+			continue
+		}
+		group[n], group[i] = group[i], group[n]
+		n++
+	}
+	return group[:n]
 }
 
 // resolve looks for results that were read in several versions and chooses the

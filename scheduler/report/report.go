@@ -95,7 +95,7 @@ type Check struct {
 	Availability Decimal `json:"availability"`
 	Seconds      Seconds `json:"seconds"`
 
-	Title string `json:"-"`
+	Title string    `json:"-"`
 	strip []Segment // the month for the page
 }
 

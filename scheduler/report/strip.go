@@ -3,7 +3,7 @@ package report
 import "nines/scheduler/sla"
 
 // stripWidth is how many columns a check's month is painted in.
-const stripWidth = 744
+const stripWidth = 372
 
 // strip paints a divided window in columns and joins equal neighbours. A column
 // in which anything was down is down, so that no outage is too short to be

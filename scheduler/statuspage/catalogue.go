@@ -177,12 +177,14 @@ var english = catalogue{
 	"table.region":       "Region",
 	"table.state":        "State",
 
+	"past.none.one":       "None today.",
+	"past.none.other":     "None in the last %d days.",
 	"history.title":       "History",
 	"history.intro.one":   "Incidents and maintenance of today.",
 	"history.intro.other": "Incidents and maintenance of the last %d days.",
 	"history.subscribe":   "Subscribe to the feed",
-	"history.none.one":    "No incidents today.",
-	"history.none.other":  "No incidents in the last %d days.",
+	"history.none.one":    "No incidents and no maintenance today.",
+	"history.none.other":  "No incidents and no maintenance in the last %d days.",
 	"history.maintenance": "Maintenance",
 
 	"incident.since":        "Since",
@@ -245,7 +247,7 @@ var english = catalogue{
 	"percent.none": "no data",
 	"percent.text": "%s%%",
 	"none":         "–",
-	"unit.ms":      "%d ms",
+	"unit.ms":      "%s ms",
 	"unit.s":       "%s s",
 	"long.days":    "%d d",
 	"long.hours":   "%d h",
@@ -306,12 +308,15 @@ func (c catalogue) long(d time.Duration) string {
 	return c.say("long.instant")
 }
 
-// ms writes a response time.
+// ms writes a response time, to two digits at least where there are any.
 func (c catalogue) ms(d time.Duration) string {
-	if d >= 10*time.Second {
+	switch {
+	case d >= 10*time.Second:
 		return c.say("unit.s", fmt.Sprintf("%.1f", d.Seconds()))
+	case d < 10*time.Millisecond && d%time.Millisecond != 0:
+		return c.say("unit.ms", fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond)))
 	}
-	return c.say("unit.ms", (d + time.Millisecond/2).Milliseconds())
+	return c.say("unit.ms", fmt.Sprint((d + time.Millisecond/2).Milliseconds()))
 }
 
 // problem says what layer of a check is in trouble, in a closed set of words:

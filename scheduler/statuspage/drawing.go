@@ -204,14 +204,16 @@ func (c catalogue) chart(l Latency, now time.Time) chart {
 		return chartWidth * min(1, max(0, float64(mid)/float64(span24)))
 	}
 	y := func(d time.Duration) float64 { return chartHeight * (1 - float64(d)/float64(top)) }
-	var band, line strings.Builder
+	var band, line, dots strings.Builder
 	for _, run := range unbroken(points, l.Bucket) {
+		if len(run) == 1 {
+			// Round ends make a dot of next to nothing.
+			fmt.Fprintf(&dots, "M%.1f %.1fh.1M%.1f %.1fh.1", x(run[0]), y(run[0].P50), x(run[0]), y(run[0].P95))
+			continue
+		}
 		for i, p := range run {
 			fmt.Fprintf(&line, "%c%.1f %.1f", "ML"[min(i, 1)], x(p), y(p.P50))
 			fmt.Fprintf(&band, "%c%.1f %.1f", "ML"[min(i, 1)], x(p), y(max(p.P50, p.P95)))
-		}
-		if len(run) == 1 {
-			line.WriteString("h.1") // a dot, by the line's round ends
 		}
 		for _, p := range slices.Backward(run) {
 			fmt.Fprintf(&band, "L%.1f %.1f", x(p), y(p.P50))
@@ -220,8 +222,8 @@ func (c catalogue) chart(l Latency, now time.Time) chart {
 	}
 	label := c.say("chart.label", c.ms(low), c.ms(high), c.ms(worst))
 	svg := fmt.Sprintf(`<svg viewBox="0 0 %[1]d %[2]d" preserveAspectRatio="none" role="img" aria-label="%[3]s">`+
-		`<path class="grid" d="M0 0H%[1]dM0 %[4]dH%[1]dM0 %[2]dH%[1]d"/><path class="band" d="%[5]s"/><path class="line" d="%[6]s"/></svg>`,
-		chartWidth, chartHeight, html.EscapeString(label), chartHeight/2, &band, &line)
+		`<path class="grid" d="M0 0H%[1]dM0 %[4]dH%[1]dM0 %[2]dH%[1]d"/><path class="band" d="%[5]s"/><path class="line" d="%[6]s"/><path class="line dots" d="%[7]s"/></svg>`,
+		chartWidth, chartHeight, html.EscapeString(label), chartHeight/2, &band, &line, &dots)
 
 	xs := make([]string, 0, 5)
 	for i := range 4 {

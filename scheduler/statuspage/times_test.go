@@ -2,6 +2,7 @@ package statuspage
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,43 @@ func TestLengths(t *testing.T) {
 		if got := english.long(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
 		}
+	}
+}
+
+func TestResponseTimes(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                        "0 ms",
+		400 * time.Microsecond:   "0.4 ms",
+		2 * time.Millisecond:     "2 ms",
+		12400 * time.Microsecond: "12 ms",
+		9999 * time.Millisecond:  "9999 ms",
+		12340 * time.Millisecond: "12.3 s",
+	} {
+		if got := english.ms(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
+
+// A chart has a line for what is unbroken, and dots for what stands alone.
+func TestChart(t *testing.T) {
+	bucket := 15 * time.Minute
+	point := func(ago int, ms time.Duration) Point {
+		return Point{at.Add(-time.Duration(ago) * bucket), 3, ms * time.Millisecond, 2 * ms * time.Millisecond}
+	}
+	c := english.chart(Latency{bucket, []Point{point(200, 900), point(90, 10), point(50, 20), point(49, 30), {At: at.Add(-48 * bucket)}, point(47, 40)}}, at)
+	drawn := map[string]int{}
+	for _, m := range regexp.MustCompile(`class="(line|band|line dots)" d="([^"]*)"`).FindAllStringSubmatch(string(c.SVG), -1) {
+		drawn[m[1]] = strings.Count(m[2], "M")
+	}
+	if diff := cmp.Diff(map[string]int{"line": 1, "band": 1, "line dots": 4}, drawn); diff != "" {
+		t.Errorf("-want +got:\n%s\n%s", diff, c.SVG)
+	}
+	if diff := cmp.Diff([]string{"80 ms", "40 ms", "0 ms"}, c.Ys); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if c := english.chart(Latency{Bucket: bucket}, at); c.SVG != "" {
+		t.Errorf("nothing is drawn as %s", c.SVG)
 	}
 }
 

@@ -119,6 +119,26 @@ func (s *Store) FirstDays(ctx context.Context) (map[string]civil.Date, error) {
 	return days, nil
 }
 
+// prunedKey is where the day is kept up to which Prune has deleted results.
+const prunedKey = "pruned"
+
+// Pruned returns the first day that Prune has not deleted the results of: what
+// days before it came to cannot be found out again.
+func (s *Store) Pruned(ctx context.Context) (day civil.Date, err error) {
+	err = s.read(ctx, func(tx *sql.Tx) error {
+		n, err := pruned(ctx, tx)
+		day = dateOf(n)
+		return err
+	})
+	return day, err
+}
+
+// pruned returns the number of the first day that was not pruned.
+func pruned(ctx context.Context, tx *sql.Tx) (day int64, err error) {
+	err = tx.QueryRowContext(ctx, "SELECT coalesce((SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE key = ?), 0)", prunedKey).Scan(&day)
+	return day, err
+}
+
 // DropDays forgets what days of a check came to that overlap [from, to),
 // because something about them has changed, and notes them as touched. The
 // empty check means all.

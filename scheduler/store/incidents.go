@@ -260,6 +260,9 @@ func subjectOf(i incident.Incident, log []incident.Event, also []string) notifie
 		}
 	}
 	for _, e := range log {
+		if s.AckedBy != "" && e.Who == s.AckedBy && (e.Kind == incident.AcknowledgedEvent || e.Kind == incident.SnoozedEvent) {
+			s.AckedAt = e.At // of whoever has it now, who need not have been the first
+		}
 		text := e.Text
 		if e.Via != "" {
 			text += " by way of " + e.Via

@@ -55,13 +55,30 @@ func queue(ctx context.Context, tx *sql.Tx, notices []notifier.Notice) ([]int64,
 	return ids, nil
 }
 
-// UpdateQueued reports whether an update of the incident to the person by the
-// channel waits to be sent, which will say all there is to say when it is.
-func (tx *Tx) UpdateQueued(ctx context.Context, incident int64, person, channel string) (bool, error) {
-	var n int
-	err := tx.tx.QueryRowContext(ctx,
-		"SELECT count(*) FROM notices WHERE incident = ? AND person = ? AND channel = ? AND kind = 'update' AND state = 'queued'", incident, person, channel).Scan(&n)
+// UpdateWaits reports whether an update of the incident to the person by the
+// channel waits to be sent, which will say all there is to say when it is; it
+// is sent at the time given at the latest then.
+func (tx *Tx) UpdateWaits(ctx context.Context, incident int64, person, channel string, by time.Time) (bool, error) {
+	done, err := tx.tx.ExecContext(ctx, `
+		UPDATE notices SET not_before = min(not_before, ?)
+		WHERE incident = ? AND person = ? AND channel = ? AND kind = 'update' AND state = 'queued'`, ms(by), incident, person, channel)
+	if err != nil {
+		return false, fmt.Errorf("looking for an update that waits: %w", err)
+	}
+	n, err := done.RowsAffected()
 	return n > 0, err
+}
+
+// CancelUpdates cancels the updates of an incident that wait to be sent,
+// because something is said now that makes them old.
+func (tx *Tx) CancelUpdates(ctx context.Context, incident int64, now time.Time) error {
+	_, err := tx.tx.ExecContext(ctx,
+		"UPDATE notices SET state = 'cancelled', settled = ?, detail = 'overtaken by the end' WHERE incident = ? AND kind = 'update' AND state = 'queued'",
+		ms(now), incident)
+	if err != nil {
+		return fmt.Errorf("cancelling updates: %w", err)
+	}
+	return nil
 }
 
 // Notices returns the notices of an incident, oldest first.

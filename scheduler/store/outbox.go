@@ -72,7 +72,8 @@ func due(ctx context.Context, tx *sql.Tx, now time.Time, max int) ([]int64, erro
 		SELECT n.id FROM notices n WHERE `+isDue+`
 			AND NOT (n.channel = 'slack' AND n.incident <> 0 AND n.state <> 'accepted' AND EXISTS (
 				SELECT 1 FROM notices e
-				WHERE e.incident = n.incident AND e.channel = 'slack' AND e.id < n.id AND e.state IN ('queued', 'leased')))
+				WHERE e.incident = n.incident AND e.channel = 'slack' AND e.id <> n.id
+					AND (e.state = 'leased' OR e.state = 'queued' AND e.id < n.id AND e.not_before <= ?1)))
 		ORDER BY max(n.not_before, n.created), n.id LIMIT ?2`, ms(now), max)
 }
 

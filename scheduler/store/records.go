@@ -185,7 +185,8 @@ func (tx *Tx) importBatch(ctx context.Context, batch []checks.Record) (added int
 }
 
 // dropDaysOf forgets what the days of results came to, and those after, which
-// begin with what was said last.
+// begin with what was said last. A day whose results have been deleted keeps
+// what it came to: what is imported may be a part of them.
 func (tx *Tx) dropDaysOf(ctx context.Context, results []checks.Result) error {
 	type day struct {
 		check string
@@ -194,9 +195,20 @@ func (tx *Tx) dropDaysOf(ctx context.Context, results []checks.Result) error {
 	dropped := map[day]bool{}
 	for i := range results {
 		r := &results[i]
-		if d := (day{r.Check, dayOf(r.At)}); !dropped[d] {
-			dropped[d] = true
-			if err := tx.DropDays(ctx, r.Check, r.At, r.At.Add(24*time.Hour)); err != nil {
+		d := day{r.Check, dayOf(r.At)}
+		if dropped[d] {
+			continue
+		}
+		dropped[d] = true
+		for _, at := range []time.Time{r.At, r.At.Add(24 * time.Hour)} {
+			gone, err := tx.prunedDay(ctx, r.Check, dayOf(at))
+			if err != nil {
+				return err
+			}
+			if gone {
+				continue
+			}
+			if err := tx.DropDays(ctx, r.Check, at, at.Add(time.Millisecond)); err != nil {
 				return err
 			}
 		}
@@ -236,4 +248,16 @@ func (tx *Tx) keys(ctx context.Context, rows []row) (map[key]bool, error) {
 		}
 	}
 	return seen, nil
+}
+
+// prunedDay reports whether a day of a check was summed up and its results have
+// been deleted since.
+func (tx *Tx) prunedDay(ctx context.Context, check string, day int64) (gone bool, err error) {
+	first, err := pruned(ctx, tx.tx)
+	if err != nil || day >= first {
+		return false, err
+	}
+	err = tx.tx.QueryRowContext(ctx,
+		"SELECT EXISTS (SELECT 1 FROM days WHERE check_id = (SELECT id FROM names WHERE name = ?) AND day = ?)", check, day).Scan(&gone)
+	return gone, err
 }

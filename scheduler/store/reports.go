@@ -41,3 +41,19 @@ func (s *Store) Report(ctx context.Context, sla string, month civil.Month, forma
 	})
 	return r, found(err, "the report of %s for %s", sla, month)
 }
+
+// Revisions returns every revision of a closed month's report in a format,
+// oldest first.
+func (s *Store) Revisions(ctx context.Context, sla string, month civil.Month, format string) (list []Report, err error) {
+	err = s.read(ctx, func(tx *sql.Tx) error {
+		list, err = queryAll(ctx, tx, func(row scanner) (Report, error) {
+			r := Report{SLA: sla, Month: month, Format: format}
+			return r, row.Scan(&r.Revision, when{&r.Made}, &r.ResultsSHA256, &r.Body)
+		}, "SELECT revision, made, results_sha256, body FROM reports WHERE sla = ? AND month = ? AND format = ? ORDER BY revision", sla, month.String(), format)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the reports of %s for %s: %w", sla, month, err)
+	}
+	return list, nil
+}

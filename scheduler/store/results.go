@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"nines/checks"
@@ -248,16 +249,28 @@ func (s *Store) Latest(ctx context.Context, from, to time.Time) ([]checks.Result
 	return results, nil
 }
 
-// Prune deletes results with an At before the time given, in hours that are
-// past whole, a bounded number of blocks at a time.
+// Prune deletes the results of every whole day (UTC) before the time given, so
+// that a day is there whole or not at all, a bounded number of blocks at a
+// time.
 func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
 	const most = 2000
 	deleted := 0
+	day := dayOf(before)
+	err := s.Update(ctx, func(tx *Tx) error {
+		done, err := pruned(ctx, tx.tx)
+		if err != nil || done >= day {
+			return err
+		}
+		return tx.setMeta(ctx, prunedKey, []byte(strconv.FormatInt(day, 10)))
+	})
+	if err != nil {
+		return 0, fmt.Errorf("deleting old results: %w", err)
+	}
 	for {
 		n := int64(0)
 		err := s.Update(ctx, func(tx *Tx) error {
 			done, err := tx.tx.ExecContext(ctx,
-				"DELETE FROM blocks WHERE id IN (SELECT id FROM blocks WHERE hour < ? LIMIT ?)", hourOf(before.UnixMilli()), most)
+				"DELETE FROM blocks WHERE id IN (SELECT id FROM blocks WHERE hour < ? LIMIT ?)", day*24, most)
 			if err != nil {
 				return err
 			}

@@ -107,7 +107,7 @@ func open(path string, migrating bool) (*Store, error) {
 func connect(path string, n int, readOnly bool) (*sql.DB, error) {
 	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(10000)", "journal_mode(wal)", "synchronous(full)", "foreign_keys(1)",
-		"cache_size(-16384)", "temp_store(memory)",
+		"cache_size(-16384)", "temp_store(memory)", "journal_size_limit(67108864)",
 	}}
 	if readOnly {
 		q.Set("_txlock", "deferred")
@@ -149,7 +149,13 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("backing up to %s: %w; name a file that is not there yet", path, os.ErrExist)
 	}
-	return copyInto(ctx, s.w, path)
+	// A connection of its own: ingest goes on meanwhile.
+	db, err := connect(s.path, 1, false)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return copyInto(ctx, db, path)
 }
 
 // copyInto writes what db holds to a new file, which appears under its name

@@ -525,6 +525,17 @@ func TestDays(t *testing.T) {
 	if left, _ := s.Touched(ctx); len(left) != 1 {
 		t.Errorf("left: %v", left)
 	}
+	// What a day came to stays once its results are deleted, whatever comes.
+	if _, err := s.Prune(ctx, start.AddDate(0, 0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	part := plainResult("shop", "eu", start.Add(time.Hour), checks.Down)
+	if _, _, err := s.Import(ctx, records([]checks.Record{{Result: &part}})); err != nil {
+		t.Fatal(err)
+	}
+	if days, _ := s.Days(ctx, "shop", start, start.AddDate(0, 0, 1)); len(days) != 1 {
+		t.Error("a day whose results are gone was forgotten")
+	}
 }
 
 func TestReports(t *testing.T) {

@@ -82,3 +82,9 @@ CREATE TABLE silences (
   created INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX silences_to ON silences (to_at);
+
+-- Signed requests that have been acted on: whoever has seen one can send it again.
+CREATE TABLE heard (
+  id TEXT PRIMARY KEY,
+  at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
