@@ -89,6 +89,15 @@ func (l *ledger) of(check string) (slots []time.Time, fates []checks.Reason) {
 	return slots, fates
 }
 
+// latest returns the most that a run was late since it was last asked.
+func (l *ledger) latest() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	late := l.late
+	l.late = 0
+	return late
+}
+
 // count returns how many slots of a check had the fate.
 func (l *ledger) count(check string, reason checks.Reason) (n int) {
 	_, fates := l.of(check)
@@ -222,8 +231,8 @@ func TestEverySlotOnce(t *testing.T) {
 				t.Errorf("%s: a slot was not run", p.name)
 			}
 		}
-		if b.ledger.late > tickEvery+time.Millisecond {
-			t.Errorf("a run was %s late", b.ledger.late)
+		if late := b.ledger.latest(); late > tickEvery+time.Millisecond {
+			t.Errorf("a run was %s late", late)
 		}
 	})
 }
@@ -239,15 +248,15 @@ func TestTicksAreOnTheGrid(t *testing.T) {
 		b := newBench(t)
 		b.give(t, plan{name: "shop", every: time.Second})
 		time.Sleep(30 * time.Second)
-		if b.ledger.late > time.Millisecond {
-			t.Errorf("a run was %s late before the clock was set", b.ledger.late)
+		if late := b.ledger.latest(); late > time.Millisecond {
+			t.Errorf("a run was %s late before the clock was set", late)
 		}
 		b.set(43 * time.Millisecond)
 		time.Sleep(30 * time.Second) // time enough to notice
-		b.ledger.late = 0
+		b.ledger.latest()
 		time.Sleep(time.Minute)
-		if b.ledger.late > time.Millisecond {
-			t.Errorf("a run was %s late after the clock was set", b.ledger.late)
+		if late := b.ledger.latest(); late > time.Millisecond {
+			t.Errorf("a run was %s late after the clock was set", late)
 		}
 		b.stop()
 		b.ledger.verify(t, "shop", time.Second)

@@ -86,12 +86,12 @@ type spool struct {
 
 	// Of the writer alone.
 	insertion *sql.Stmt
-	last      int64 // number; 0: the file has to be asked
-	rested  time.Time // the disk is left alone until then
-	failing bool
-	memory  string // the name under which results that are not on disk travel
-	number  int64  // the last one of those
-	episode int64  // see the table dropped; 0: not full
+	last      int64     // number; 0: the file has to be asked
+	rested    time.Time // the disk is left alone until then
+	failing   bool
+	memory    string // the name under which results that are not on disk travel
+	number    int64  // the last one of those
+	episode   int64  // see the table dropped; 0: not full
 }
 
 // key names a slot of a check.

@@ -19,6 +19,7 @@ import (
 func TestAtOnce(t *testing.T) {
 	h := build(t)
 	h.clock = time.Now()
+	h.pass(time.Second)
 	h.confirm = func(string, string, time.Time) {}
 	ctx := context.Background()
 	const rounds = 40

@@ -1,8 +1,6 @@
 package scheduler
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -54,12 +52,7 @@ func (s *Scheduler) Beside(path string, h http.Handler) {
 }
 
 // bearer reports whether a request carries api_token.
-func (s *Scheduler) bearer(r *http.Request) bool {
-	want := s.config.Load().APIToken
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	a, b := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(want.Reveal()))
-	return !want.IsZero() && strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(a[:], b[:]) == 1
-}
+func (s *Scheduler) bearer(r *http.Request) bool { return api.Bears(r, s.config.Load().APIToken) }
 
 // serveHealth says that the process answers.
 func (s *Scheduler) serveHealth(w http.ResponseWriter, _ *http.Request) {

@@ -19,7 +19,7 @@ var mayImport = map[string][]string{
 	"cmd/nines":            {"..."},
 	"checks":               {"checks/throttle"},
 	"checks/throttle":      {},
-	"checks/checkstest":    {"checks"},
+	"checks/checkstest":    {},
 	"regions":              {"checks"},
 	"prober":               {"regions", "checks"},
 	"notifier":             {"notifier/rotation"},

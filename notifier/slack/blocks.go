@@ -68,8 +68,9 @@ func reply(m notifier.Message) string {
 	return fallback(m) + "."
 }
 
-// blocks is an incident's message as things are now.
-func blocks(m notifier.Message) []slack.Block {
+// blocks is an incident's message as things are now. It has buttons only where
+// pressing one will be believed.
+func blocks(m notifier.Message, pressable bool) []slack.Block {
 	if m.Notice.Kind == notifier.TestNotice {
 		return []slack.Block{
 			section(":white_circle: *Test page from nines* for " + mentions(m.Mention) + ". Nothing is down."),
@@ -87,7 +88,7 @@ func blocks(m notifier.Message) []slack.Block {
 	if m.Notice.Kind == notifier.PageNotice && len(m.Mention) > 0 && s.Resolved.IsZero() {
 		all = append(all, section("Paging "+mentions(m.Mention)))
 	}
-	if s.Resolved.IsZero() {
+	if pressable && s.Resolved.IsZero() {
 		all = append(all, buttons(s))
 	}
 	foot := []string{fmt.Sprintf("Incident %d", s.Incident)}

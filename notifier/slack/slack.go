@@ -58,6 +58,9 @@ func New(cfg Config) (*Client, error) {
 	}, nil
 }
 
+// pressable reports whether pressed buttons can be told from forged ones.
+func (c *Client) pressable() bool { return !c.cfg.SigningSecret.IsZero() }
+
 // Check asks Slack whether the token is good.
 func (c *Client) Check(ctx context.Context) error {
 	if _, err := c.api.AuthTestContext(ctx); err != nil {
@@ -77,7 +80,7 @@ func (c *Client) Send(ctx context.Context, m notifier.Message) (notifier.Receipt
 		return c.post(ctx, m)
 	}
 	_, _, _, err := c.api.UpdateMessageContext(ctx, thread.Channel, thread.Timestamp,
-		slack.MsgOptionText(fallback(m), false), slack.MsgOptionBlocks(blocks(m)...))
+		slack.MsgOptionText(fallback(m), false), slack.MsgOptionBlocks(blocks(m, c.pressable())...))
 	switch code := errorCode(err); {
 	case gone[code]:
 		return c.post(ctx, m)
@@ -98,7 +101,7 @@ func (c *Client) Send(ctx context.Context, m notifier.Message) (notifier.Receipt
 // post starts the incident's message.
 func (c *Client) post(ctx context.Context, m notifier.Message) (notifier.Receipt, error) {
 	channel, ts, err := c.api.PostMessageContext(ctx, c.cfg.Channel, append(options(m),
-		slack.MsgOptionText(fallback(m), false), slack.MsgOptionBlocks(blocks(m)...))...)
+		slack.MsgOptionText(fallback(m), false), slack.MsgOptionBlocks(blocks(m, c.pressable())...))...)
 	if err != nil {
 		return notifier.Receipt{}, classify(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"nines/internal/secret"
 	"nines/scheduler/store"
 )
 
@@ -60,19 +61,25 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	json.NewEncoder(w).Encode(p) // whoever went away has no use for the error
 }
 
-// authorize compares the request's token with the configured one, in a time
-// that tells nothing of either.
+// authorize checks the request's token.
 func (a *API) authorize(r *http.Request) error {
 	want := a.cfg.Token()
 	if want.IsZero() {
 		return problem(http.StatusUnauthorized, "the operator API is off: set api_token in the configuration")
 	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	got, expected := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(want.Reveal()))
-	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], expected[:]) != 1 {
+	if !Bears(r, want) {
 		return problem(http.StatusUnauthorized, "send the configuration's api_token as Authorization: Bearer TOKEN")
 	}
 	return nil
+}
+
+// Bears reports whether a request carries the token as a Bearer token, in a
+// time that tells nothing of either. The empty token is nobody's.
+func Bears(r *http.Request, want secret.String) bool {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	got, expected := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(want.Reveal()))
+	same := subtle.ConstantTimeCompare(got[:], expected[:]) == 1
+	return same && strings.EqualFold(scheme, "Bearer") && !want.IsZero()
 }
 
 // absent answers requests that no route is for.

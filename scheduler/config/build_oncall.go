@@ -209,7 +209,7 @@ func (b *builder) lacksSection(channel string) string {
 	switch {
 	case b.partial:
 	case channel == "slack" && d.Slack == nil:
-		return "slack with token, channel and signing_secret"
+		return "slack with token and channel"
 	case (channel == "sms" || channel == "voice") && d.Twilio == nil:
 		return "twilio with account_sid, auth_token and from"
 	case channel == "email" && d.Email == nil:

@@ -53,7 +53,7 @@ type slackSection struct {
 	At            *node         `json:"-"`
 	Token         secret.String `json:"token" required:"true" example:"${SLACK_TOKEN}" doc:"The bot token (xoxb-…) of your Slack app."`
 	Channel       line          `json:"channel" required:"true" example:"C0INCIDENTS" doc:"The ID of the channel that incidents are posted to."`
-	SigningSecret secret.String `json:"signing_secret" required:"true" example:"${SLACK_SIGNING_SECRET}" doc:"What Slack signs its requests with, so that buttons can be believed."`
+	SigningSecret secret.String `json:"signing_secret" example:"${SLACK_SIGNING_SECRET}" doc:"What Slack signs its requests with, so that buttons can be believed. Default: messages have no buttons."`
 	APIURL        baseURL       `json:"api_url" default:"https://slack.com/api" doc:"Slack's Web API, or what stands in for it."`
 }
 

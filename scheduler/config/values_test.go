@@ -286,3 +286,29 @@ checks:
 		}
 	}
 }
+
+// Maintenance is cut to what was asked about, and is nobody else's.
+func TestMaintenanceOf(t *testing.T) {
+	cfg, err := Load("../../examples/complete.yaml", func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(text string) time.Time { return instantOf(t, text) }
+	for _, tt := range []struct {
+		check, from, to string
+		want            []civil.Span
+	}{
+		{"shop", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z", []civil.Span{{From: at("2026-10-10T22:00:00Z"), To: at("2026-10-10T23:00:00Z")}}},
+		{"shop", "2026-10-10T22:30:00Z", "2026-10-10T22:45:00Z", []civil.Span{{From: at("2026-10-10T22:30:00Z"), To: at("2026-10-10T22:45:00Z")}}},
+		{"shop", "2026-10-10T23:00:00Z", "2026-11-01T00:00:00Z", nil},
+		{"ns", "2026-10-04T03:30:00Z", "2026-10-12T00:00:00Z", []civil.Span{
+			{From: at("2026-10-04T03:30:00Z"), To: at("2026-10-04T04:00:00Z")}, {From: at("2026-10-11T03:00:00Z"), To: at("2026-10-11T04:00:00Z")},
+		}},
+		{"cert", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z", nil},
+	} {
+		got := cfg.MaintenanceOf(tt.check, at(tt.from), at(tt.to))
+		if diff := cmp.Diff(tt.want, got, comparers); diff != "" {
+			t.Errorf("%s from %s to %s (-want +got):\n%s", tt.check, tt.from, tt.to, diff)
+		}
+	}
+}

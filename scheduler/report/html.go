@@ -212,8 +212,11 @@ func (s sheet) Planned(m Maintenance) string { return s.Duration(m.To.Sub(m.From
 // Total is the length of an outage as a whole.
 func (s sheet) Total(o Outage) string { return s.Duration(o.To.Sub(o.From)) }
 
-// Partly reports whether only a part of the outage counts.
-func (s sheet) Partly(o Outage) bool { return o.Seconds.units != o.To.Sub(o.From).Milliseconds() }
+// Partly reports whether only a part of the outage counts; of one that is still
+// going on nobody knows the whole.
+func (s sheet) Partly(o Outage) bool {
+	return !o.Open && o.Seconds.units != o.To.Sub(o.From).Milliseconds()
+}
 
 // Segment is a stretch of a check's strip, in columns.
 type Segment struct {

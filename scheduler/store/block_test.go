@@ -1,9 +1,12 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -137,6 +140,43 @@ func TestBytesPerResult(t *testing.T) {
 				t.Errorf("%.1f bytes a result, more than 20", per)
 			}
 		})
+	}
+}
+
+// TestBytesOnDisk holds the same budget for a whole store: tables, indexes and
+// half-filled pages included.
+func TestBytesOnDisk(t *testing.T) {
+	s := opened(t)
+	ctx := context.Background()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	const every, count = 30 * time.Second, 2880
+	total := 0
+	var all []checks.Result
+	for n := range count {
+		var batch []checks.Result
+		for series := range 10 {
+			batch = append(batch, typical(rnd, fmt.Sprintf("check-%d", series/5), fmt.Sprintf("region-%d", series%5), n, every))
+		}
+		if all = append(all, batch...); n%60 == 59 { // of half an hour in one transaction
+			appendAll(t, s, all...)
+			total, all = total+len(all), all[:0]
+		}
+	}
+	if err := s.Compact(ctx); err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	if err := s.Backup(ctx, copied); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	per := float64(info.Size()) / float64(total)
+	t.Logf("%d results in %d bytes: %.1f bytes a result", total, info.Size(), per)
+	if per > 20 {
+		t.Errorf("%.1f bytes a result, more than 20", per)
 	}
 }
 
