@@ -43,7 +43,9 @@ The exit code is 0 when everything is up or degraded, else 1.`,
 		if err != nil {
 			return err
 		}
+		done := progress(cmd, "running %s", plural(len(chosen), "check"))
 		results := runOnce(cmd, cfg, chosen)
+		done()
 		bad := 0
 		for i := range results {
 			if s := results[i].Status; s != checks.Up && s != checks.Degraded {

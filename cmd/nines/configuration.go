@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -32,10 +31,15 @@ func loadConfig(cmd *cobra.Command, path string) (*config.Config, error) {
 	return cfg, nil
 }
 
-// isTerminal reports whether w is a terminal that a person looks at.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+// progress tells a person at a terminal what takes a while, until the function
+// that it returns is called. In a pipe it says nothing.
+func progress(cmd *cobra.Command, format string, args ...any) (done func()) {
+	f, ok := cmd.ErrOrStderr().(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func() {}
+	}
+	fmt.Fprintf(f, format+"…", args...)
+	return func() { fmt.Fprint(f, "\r\x1b[K") } // back to the line's start, and clear it
 }
 
 // plural returns "1 check", "2 checks", and "2 people" for the one noun that

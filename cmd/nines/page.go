@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -69,7 +68,7 @@ with --by. It waits until each is delivered, and exits with 1 if one is not.`,
 		if len(notices) == 0 {
 			return inputf("%s has no address for any channel of the configuration", person.Name)
 		}
-		return sendTests(cmd.Context(), cmd.OutOrStdout(), cfg, channels, notices, *wait)
+		return sendTests(cmd, cfg, channels, notices, *wait)
 	}
 	return cmd
 }
@@ -83,7 +82,7 @@ func peopleNames(cfg *config.Config) []string {
 }
 
 // sendTests sends the notices side by side and prints what became of each.
-func sendTests(ctx context.Context, out io.Writer, cfg *config.Config, channels map[string]notifier.Channel, notices []notifier.Notice, wait time.Duration) error {
+func sendTests(cmd *cobra.Command, cfg *config.Config, channels map[string]notifier.Channel, notices []notifier.Notice, wait time.Duration) error {
 	type outcome struct {
 		text string
 		ok   bool
@@ -97,7 +96,7 @@ func sendTests(ctx context.Context, out io.Writer, cfg *config.Config, channels 
 		}
 		go func() {
 			start := time.Now()
-			text, err := deliver(ctx, channels[n.Channel], m, wait)
+			text, err := deliver(cmd.Context(), channels[n.Channel], m, wait)
 			if err != nil {
 				outcomes[i] <- outcome{"not delivered: " + err.Error(), false}
 				return
@@ -107,11 +106,13 @@ func sendTests(ctx context.Context, out io.Writer, cfg *config.Config, channels 
 	}
 	failed := 0
 	for i, n := range notices {
+		done := progress(cmd, "waiting for %s", n.Channel)
 		o := <-outcomes[i]
+		done()
 		if !o.ok {
 			failed++
 		}
-		fmt.Fprintf(out, "%-6s %s: %s\n", n.Channel, n.Person, printable(o.text))
+		fmt.Fprintf(cmd.OutOrStdout(), "%-6s %s: %s\n", n.Channel, n.Person, printable(o.text))
 	}
 	if failed > 0 {
 		return badError{fmt.Sprintf("%d of %s not delivered", failed, plural(len(notices), "page"))}

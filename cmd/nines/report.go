@@ -100,7 +100,9 @@ reads standard input.`,
 			return err
 		}
 		defer in.Close()
+		done := progress(cmd, "reading %s", name)
 		source, err := report.NewFileSource(name, in)
+		done()
 		if err != nil {
 			return err
 		}
@@ -143,7 +145,9 @@ func writeReport(cmd *cobra.Command, cfg *config.Config, flags *reportFlags, sou
 		}
 		month = func(*config.SLA, time.Time) civil.Month { return fixed }
 	}
+	done := progress(cmd, "counting %s", plural(len(slas), "SLA"))
 	reports, err := buildReports(cmd.Context(), cfg, slas, month, source)
+	done()
 	if err != nil {
 		return err
 	}

@@ -94,6 +94,7 @@ number, and then nothing at all is stored.`,
 			return err
 		}
 		defer s.Close()
+		done := progress(cmd, "storing %s", plural(len(records), "record"))
 		added, known, err := s.Import(cmd.Context(), func(yield func(checks.Record, error) bool) {
 			for _, record := range records {
 				if !yield(record, nil) {
@@ -101,6 +102,7 @@ number, and then nothing at all is stored.`,
 				}
 			}
 		})
+		done()
 		if err != nil {
 			return err
 		}
