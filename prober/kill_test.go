@@ -38,6 +38,7 @@ func child() int {
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err == nil {
+		p.houseEvery = 50 * time.Millisecond // so that it is killed while it trims
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
 		err = p.Run(ctx)

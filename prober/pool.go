@@ -32,7 +32,6 @@ type pool struct {
 	hosts   map[string]*host
 	crowded map[*host]bool // those with tasks that wait
 	running int
-	closed  bool
 }
 
 // refusal is why a task is not run.

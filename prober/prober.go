@@ -58,6 +58,8 @@ type Prober struct {
 	log    *slog.Logger
 	counts counts
 
+	houseEvery time.Duration // houseEvery, but in tests
+
 	clock    *clock
 	spool    *spool
 	outbox   *outbox
@@ -98,7 +100,7 @@ func New(c Config) (*Prober, error) {
 	if c.SpoolCap <= 0 {
 		c.SpoolCap = 256 << 20
 	}
-	p := &Prober{config: c, base: base, log: c.Log}
+	p := &Prober{config: c, base: base, log: c.Log, houseEvery: houseEvery}
 	p.outbox = newOutbox(c.Log)
 	p.spool, err = openSpool(spoolConfig{path: filepath.Join(c.DataDir, "spool.db"), limit: c.SpoolCap, out: p.outbox, log: c.Log})
 	if err != nil {
@@ -156,7 +158,7 @@ const houseEvery = 5 * time.Second
 
 // keepHouse cleans the spool now and then.
 func (p *Prober) keepHouse(ctx context.Context) {
-	tick := time.NewTicker(houseEvery)
+	tick := time.NewTicker(p.houseEvery)
 	defer tick.Stop()
 	for {
 		select {

@@ -324,7 +324,9 @@ func TestClockSetBackwards(t *testing.T) {
 		b.give(t, plan{name: "shop", every: time.Second})
 		time.Sleep(10 * time.Second)
 		b.set(-time.Minute)
-		time.Sleep(30 * time.Second)
+		time.Sleep(10 * time.Second)
+		b.give(t, plan{name: "shop", every: 2 * time.Second}) // and back: other slots, then the same again
+		time.Sleep(20 * time.Second)
 		b.give(t, plan{name: "shop", every: time.Second}, plan{name: "new", every: time.Second})
 		before := b.ledger.count("shop", "")
 		time.Sleep(90 * time.Second)

@@ -254,9 +254,9 @@ func TestResultsArrive(t *testing.T) {
 	url := target(t, fine)
 	s.Update([]fleet.Member{member}, []config.Check{httpCheck(t, "shop", url, time.Second, time.Second)})
 	p := runProber(t, s.server.URL, nil)
-	results := s.recorder.await(t, "five results", func(r []checks.Result) bool { return len(r) >= 5 })
+	s.recorder.await(t, "five results", func(r []checks.Result) bool { return len(r) >= 5 })
 	p.stop()
-	results = s.recorder.all()
+	results := s.recorder.all()
 	checkSlots(t, results, "shop", time.Second)
 	for _, r := range results {
 		if r.Status != checks.Up || r.Region != "here" || r.Prober != "here-1" {

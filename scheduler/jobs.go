@@ -217,8 +217,8 @@ func (s *Scheduler) compact(ctx context.Context) error {
 }
 
 // compactFrom is how many results may wait before they are compacted within
-// the hour that they belong to.
-const compactFrom = 50_000
+// the hour that they belong to, which costs writing some blocks twice.
+const compactFrom = 5_000_000
 
 // retain sums up the days that are over and then deletes the raw results that
 // are older than they are kept.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"hash/fnv"
 	"io"
+	"slices"
 	"time"
 
 	"nines/regions"
@@ -41,36 +42,48 @@ func (f *Fleet) plan(list []config.Check) []planned {
 	return plan
 }
 
-// rebalance gives every check and region to one prober and tells those whose
-// share changed. f.mu is held.
+// rebalance gives every check in every region to one prober. f.mu is held.
 func (f *Fleet) rebalance() {
+	owners := f.owners
+	f.owners = make(map[place]owner, len(owners))
+	in := map[string]bool{}
+	for _, m := range f.members {
+		if !in[m.Region] {
+			in[m.Region] = true
+			f.divide(m.Region, owners)
+		}
+	}
+}
+
+// divide gives every check of a region to one of its probers, and tells those
+// whose share changed. owners is who had them so far. f.mu is held.
+func (f *Fleet) divide(region string, owners map[place]owner) {
 	if f.closed {
 		return
 	}
-	candidates, size := f.candidates()
-	owners := make(map[place]owner, len(f.owners))
-	given := make(map[string][]regions.Share, len(f.members))
+	candidates, size := f.candidates(region)
+	given := make(map[string][]regions.Share, size)
 	now := f.now().UTC().Truncate(time.Millisecond)
 	for _, c := range f.checks {
-		for i, region := range c.regions {
-			chosen := choose(c.name, candidates[region])
-			if chosen == "" {
-				continue // a region without probers
-			}
-			at := place{c.name, region}
-			own := f.owners[at]
-			if own.prober != chosen {
-				own = owner{prober: chosen}
-				if size[region] > 1 {
-					own.since = now
-				}
-			}
-			owners[at] = own
-			given[chosen] = append(given[chosen], regions.Share{Spec: c.wire, Index: i, Of: len(c.regions), Since: own.since})
+		index := slices.Index(c.regions, region)
+		if index < 0 {
+			continue
 		}
+		at := place{c.name, region}
+		own, chosen := owners[at], choose(c.name, candidates)
+		if own.prober != chosen {
+			own = owner{prober: chosen}
+			if size > 1 {
+				own.since = now
+			}
+		}
+		f.owners[at] = own
+		given[chosen] = append(given[chosen], regions.Share{Spec: c.wire, Index: index, Of: len(c.regions), Since: own.since})
 	}
-	f.owners = owners
 	for _, m := range f.members {
+		if m.Region != region {
+			continue
+		}
 		a := regions.Assignment{Prober: m.Prober, Region: m.Region, Checks: given[m.Prober]}
 		if err := f.probers[m.Prober].give(a); err != nil {
 			f.log.Error("assignment cannot be encoded", "prober", m.Prober, "err", err)
@@ -78,24 +91,23 @@ func (f *Fleet) rebalance() {
 	}
 }
 
-// candidates returns the probers of each region among which its checks are
-// divided: those that are present, or all where none is. size counts all.
-func (f *Fleet) candidates() (names map[string][]string, size map[string]int) {
-	names, size = map[string][]string{}, map[string]int{}
+// candidates returns the probers among which a region's checks are divided:
+// those that are present, or all where none is. size counts all.
+func (f *Fleet) candidates(region string) (names []string, size int) {
+	var absent []string
 	for _, m := range f.members {
-		size[m.Region]++
+		if m.Region != region {
+			continue
+		}
+		size++
 		if f.probers[m.Prober].present {
-			names[m.Region] = append(names[m.Region], m.Prober)
+			names = append(names, m.Prober)
+		} else {
+			absent = append(absent, m.Prober)
 		}
 	}
-	absent := map[string][]string{}
-	for _, m := range f.members {
-		if len(names[m.Region]) == 0 {
-			absent[m.Region] = append(absent[m.Region], m.Prober)
-		}
-	}
-	for region, all := range absent {
-		names[region] = all
+	if len(names) == 0 {
+		names = absent
 	}
 	return names, size
 }

@@ -226,7 +226,7 @@ func (f *Fleet) alive(p *prober) {
 	}
 	if !p.present {
 		p.present = true
-		f.rebalance()
+		f.divide(p.Region, f.owners)
 	}
 }
 
@@ -242,7 +242,7 @@ func (f *Fleet) lost(p *prober) {
 		p.stream.end("nothing was heard from it")
 	}
 	f.log.Warn("prober lost", "prober", p.Prober, "region", p.Region)
-	f.rebalance()
+	f.divide(p.Region, f.owners)
 }
 
 // stop ends what runs for a prober that is no longer a member.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -143,41 +144,50 @@ func TestBytesPerResult(t *testing.T) {
 	}
 }
 
-// TestBytesOnDisk holds the same budget for a whole store: tables, indexes and
-// half-filled pages included.
+// TestBytesOnDisk holds the same budget for a whole store: indexes and
+// half-filled pages included, and what an empty store takes left out.
 func TestBytesOnDisk(t *testing.T) {
-	s := opened(t)
-	ctx := context.Background()
-	rnd := rand.New(rand.NewPCG(1, 2))
-	const every, count = 30 * time.Second, 2880
-	total := 0
-	var all []checks.Result
-	for n := range count {
-		var batch []checks.Result
-		for series := range 10 {
-			batch = append(batch, typical(rnd, fmt.Sprintf("check-%d", series/5), fmt.Sprintf("region-%d", series%5), n, every))
-		}
-		if all = append(all, batch...); n%60 == 59 { // of half an hour in one transaction
-			appendAll(t, s, all...)
-			total, all = total+len(all), all[:0]
-		}
+	for _, every := range []time.Duration{10 * time.Second, 30 * time.Second, time.Minute} {
+		t.Run(every.String(), func(t *testing.T) {
+			s := opened(t)
+			ctx := context.Background()
+			empty := copiedSize(t, s)
+			rnd := rand.New(rand.NewPCG(1, 2))
+			total := 0
+			var batch []checks.Result
+			for n := range int(24 * time.Hour / every) {
+				for series := range 10 {
+					batch = append(batch, typical(rnd, fmt.Sprintf("check-%d", series/5), fmt.Sprintf("region-%d", series%5), n, every))
+				}
+				if n%60 == 59 {
+					appendAll(t, s, batch...)
+					total, batch = total+len(batch), batch[:0]
+				}
+			}
+			if err := s.Compact(ctx); err != nil {
+				t.Fatal(err)
+			}
+			per := float64(copiedSize(t, s)-empty) / float64(total)
+			t.Logf("%.1f bytes a result", per)
+			if per > 20 {
+				t.Errorf("%.1f bytes a result, more than 20", per)
+			}
+		})
 	}
-	if err := s.Compact(ctx); err != nil {
+}
+
+// copiedSize is what the store takes without pages that are free.
+func copiedSize(t *testing.T, s *Store) int64 {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "copy.db")
+	if err := s.Backup(context.Background(), path); err != nil {
 		t.Fatal(err)
 	}
-	copied := filepath.Join(t.TempDir(), "copy.db")
-	if err := s.Backup(ctx, copied); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(copied)
+	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	per := float64(info.Size()) / float64(total)
-	t.Logf("%d results in %d bytes: %.1f bytes a result", total, info.Size(), per)
-	if per > 20 {
-		t.Errorf("%.1f bytes a result, more than 20", per)
-	}
+	return info.Size()
 }
 
 func BenchmarkBlock(b *testing.B) {
@@ -201,4 +211,57 @@ func BenchmarkBlock(b *testing.B) {
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(results)), "ns/result")
 	})
+}
+
+// BenchmarkImport is a file's results, in the order of an export, into a store.
+func BenchmarkImport(b *testing.B) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var list []checks.Record
+	for check := range 20 {
+		for n := range 2880 {
+			r := typical(rnd, fmt.Sprintf("check-%d", check), "eu", n, 30*time.Second)
+			list = append(list, checks.Record{Result: &r})
+		}
+	}
+	for b.Loop() {
+		s := opened(b)
+		if added, _, err := s.Import(context.Background(), records(list)); err != nil || added != len(list) {
+			b.Fatal(added, err)
+		}
+	}
+	b.ReportMetric(float64(b.N*len(list))/b.Elapsed().Seconds(), "results/s")
+}
+
+// BenchmarkResults reads a check's results of a month back.
+func BenchmarkResults(b *testing.B) {
+	s := opened(b)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var batch []checks.Result
+	for n := range 30 * 1440 {
+		for _, region := range []string{"eu", "us", "ap"} {
+			batch = append(batch, typical(rnd, "shop", region, n, time.Minute))
+		}
+		if len(batch) > 9000 {
+			appendAll(b, s, batch...)
+			batch = batch[:0]
+		}
+	}
+	appendAll(b, s, batch...)
+	if err := s.Compact(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	for name, read := range map[string]func(context.Context, string, time.Time, time.Time) iter.Seq2[checks.Result, error]{"whole": s.Results, "outlines": s.Outlines} {
+		b.Run(name, func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				for _, err := range read(context.Background(), "shop", ever.from, ever.to) {
+					if err != nil {
+						b.Fatal(err)
+					}
+					n++
+				}
+			}
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "results/s")
+		})
+	}
 }

@@ -133,10 +133,14 @@ func (s *Store) Import(ctx context.Context, records iter.Seq2[checks.Record, err
 	return added, known, flush()
 }
 
+// relieveFrom is how many results may wait during an import: each of its
+// transactions looks through them.
+const relieveFrom = 100_000
+
 // relieve compacts when much is waiting, so that a long import stays fast.
 func (s *Store) relieve(ctx context.Context) error {
 	n, _, err := s.Live(ctx)
-	if err != nil || n < compactMost {
+	if err != nil || n < relieveFrom {
 		return err
 	}
 	return s.Compact(ctx)
@@ -229,20 +233,24 @@ func (tx *Tx) keys(ctx context.Context, rows []row) (map[key]bool, error) {
 		spans[r.check] = b
 	}
 	seen := map[key]bool{}
-	note := func(rows []row) {
-		for i := range rows {
-			seen[rows[i].key()] = true
-		}
+	note := func(block []byte) error {
+		_, err := decodeSome(block, func(r *row) bool {
+			if b, ok := spans[r.check]; ok && r.slot >= b.fromSlot && r.slot <= b.toSlot {
+				seen[r.key()] = true
+			}
+			return false
+		}, true)
+		return err
 	}
 	for check, b := range spans {
-		err := eachBlock(ctx, tx.tx, note, "SELECT rows FROM blocks WHERE check_id = ? AND to_slot >= ? AND from_slot <= ?", check, b.fromSlot, b.toSlot)
+		err := eachRaw(ctx, tx.tx, note, "SELECT rows FROM blocks WHERE check_id = ? AND to_slot >= ? AND from_slot <= ?", check, b.fromSlot, b.toSlot)
 		if err != nil {
 			return nil, err
 		}
 	}
 	if len(rows) > 0 {
 		b := boundsOf(rows)
-		err := eachBlock(ctx, tx.tx, note, "SELECT rows FROM live WHERE to_slot >= ? AND from_slot <= ?", b.fromSlot, b.toSlot)
+		err := eachRaw(ctx, tx.tx, note, "SELECT rows FROM live WHERE to_slot >= ? AND from_slot <= ?", b.fromSlot, b.toSlot)
 		if err != nil {
 			return nil, err
 		}

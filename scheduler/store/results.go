@@ -14,7 +14,7 @@ import (
 	"nines/checks"
 )
 
-// hour is the span of a block, in milliseconds.
+// hour is in milliseconds.
 const hour = int64(time.Hour / time.Millisecond)
 
 // appendMost is how many results one row of live holds at most.
@@ -72,7 +72,7 @@ func boundsOf(rows []row) bounds {
 }
 
 // Results yields the check's results with from <= At < to, in the order of
-// (At, Prober, Slot), holding an hour of them in memory. Quarantines are not
+// (At, Prober, Slot), holding six hours of them in memory. Quarantines are not
 // applied. An error ends it. While it is read the store can be written to, but
 // a reader of the store's few is taken.
 func (s *Store) Results(ctx context.Context, check string, from, to time.Time) iter.Seq2[checks.Result, error] {
@@ -117,34 +117,35 @@ func (sel selection) keep(r *row) bool {
 }
 
 // eachResult calls yield with results in order until it returns false, and
-// reports whether it never did.
+// reports whether it never did. It goes from window to window.
 func (s *Store) eachResult(ctx context.Context, tx *sql.Tx, sel selection, yield func(checks.Result) bool) (bool, error) {
-	byHour := map[int64][]row{}
+	live := map[int64][]row{}
 	err := sel.eachBlock(ctx, tx, func(rows []row) {
 		for _, r := range rows {
-			h := hourOf(r.at)
-			byHour[h] = append(byHour[h], r)
+			w := windowOf(hourOf(r.at))
+			live[w] = append(live[w], r)
 		}
 	}, "SELECT rows FROM live WHERE to_at >= ? AND from_at < ?", sel.from, sel.to)
 	if err != nil {
 		return false, err
 	}
-	hours, err := queryAll(ctx, tx, func(row scanner) (h int64, err error) { return h, row.Scan(&h) },
-		"SELECT DISTINCT hour FROM blocks WHERE check_id = ? AND hour BETWEEN ? AND ? ORDER BY hour", sel.check, hourOf(sel.from), hourOf(sel.to-1))
+	windows, err := queryAll(ctx, tx, func(row scanner) (w int64, err error) { return w, row.Scan(&w) },
+		"SELECT DISTINCT hour - hour % ? FROM blocks WHERE check_id = ? AND hour BETWEEN ? AND ?",
+		window, sel.check, windowOf(hourOf(sel.from)), hourOf(sel.to-1))
 	if err != nil {
 		return false, err
 	}
-	hours = slices.AppendSeq(hours, maps.Keys(byHour))
-	slices.Sort(hours)
-	for _, h := range slices.Compact(hours) {
-		rows := byHour[h]
+	windows = slices.AppendSeq(windows, maps.Keys(live))
+	slices.Sort(windows)
+	for _, w := range slices.Compact(windows) {
+		rows := live[w]
 		err := sel.eachBlock(ctx, tx, func(more []row) { rows = append(rows, more...) },
-			"SELECT rows FROM blocks WHERE check_id = ? AND hour = ?", sel.check, h)
+			"SELECT rows FROM blocks WHERE check_id = ? AND hour BETWEEN ? AND ?", sel.check, w, w+window-1)
 		if err != nil {
 			return false, err
 		}
 		slices.SortFunc(rows, s.order)
-		// A compaction that was cut short leaves rows both in live and in a block.
+		// A compaction that was cut short leaves rows in two places.
 		rows = slices.CompactFunc(rows, func(a, b row) bool { return a.key() == b.key() })
 		for i := range rows {
 			if !yield(rows[i].result(s.name)) {
@@ -235,7 +236,7 @@ func (s *Store) Latest(ctx context.Context, from, to time.Time) ([]checks.Result
 		if err := eachBlock(ctx, tx, note, "SELECT rows FROM live WHERE to_at >= ? AND from_at < ?", first, end); err != nil {
 			return err
 		}
-		if err := eachBlock(ctx, tx, note, "SELECT rows FROM blocks WHERE hour BETWEEN ? AND ?", hourOf(first), hourOf(end-1)); err != nil {
+		if err := eachBlock(ctx, tx, note, "SELECT rows FROM blocks WHERE hour BETWEEN ? AND ?", windowOf(hourOf(first)), hourOf(end-1)); err != nil {
 			return err
 		}
 		for _, r := range latest {

@@ -15,7 +15,8 @@ CREATE TABLE live (
   rows      BLOB NOT NULL
 ) STRICT;
 
--- Results for good: those of a check and region whose At is in one hour.
+-- Results for good: those of a check and region whose At is in an hour, or in
+-- the window of six that begins with it. See compact.go.
 CREATE TABLE blocks (
   id        INTEGER PRIMARY KEY,
   check_id  INTEGER NOT NULL REFERENCES names,
