@@ -131,15 +131,16 @@ func readRecords(cmd *cobra.Command, path string) ([]checks.Record, error) {
 
 func newBackup() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "backup FILE -c PATH",
+		Use:   "backup FILE",
 		Short: "Write a consistent copy of the store while it is in use",
 		Long: `backup writes a copy of the store to a new file, whole or not at all, while a
 scheduler may be writing. To restore, stop the scheduler, put the copy where
 "store" points (removing its -wal and -shm) and start again.`,
-		Example: `  nines backup /backup/nines-$(date +%F).db -c nines.yaml`,
+		Example: `  nines backup /backup/nines-$(date +%F).db -c /etc/nines/nines.yaml`,
 		Args:    cobra.ExactArgs(1),
 	}
-	path := configFlag(cmd)
+	path := cmd.Flags().StringP("config", "c", "nines.yaml", "the configuration: a YAML file, or a directory of *.yaml")
+	cmd.MarkFlagFilename("config", "yaml", "yml")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := loadConfig(cmd, *path)
 		if err != nil {

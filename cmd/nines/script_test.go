@@ -35,7 +35,7 @@ import (
 //	count-sms REGEXP N           how many there were until now
 //	reply PHONE TEXT             answers by SMS
 //	press ACTION USER            presses a button of the newest Slack message
-//	hup                          sends SIGHUP to the programs in the background
+//	signal HUP|TERM              to all programs in the background
 //	pause DURATION
 //	slots FILE PROBER EVERY      no slot of the prober is missing or there twice
 //	await-http URL REGEXP        asks again and again, with $TOKEN as bearer
@@ -55,7 +55,7 @@ func TestScripts(t *testing.T) {
 			"count-sms":    cmdCountSMS,
 			"reply":        cmdReply,
 			"press":        cmdPress,
-			"hup":          cmdHup,
+			"signal":       cmdSignal,
 			"pause":        cmdPause,
 			"slots":        cmdSlots,
 			"await-http":   cmdAwaitHTTP,
@@ -236,9 +236,9 @@ func cmdPress(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func cmdHup(ts *testscript.TestScript, _ bool, _ []string) {
+func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
 	for _, cmd := range ts.BackgroundCmds() {
-		ts.Check(cmd.Process.Signal(syscall.SIGHUP))
+		ts.Check(cmd.Process.Signal(map[string]os.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM}[args[0]]))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -262,7 +263,7 @@ func (s *system) startProber(ctx context.Context, name string, env checks.Env) e
 		Scheduler: s.baseURL(),
 		Name:      name,
 		Token:     s.tokens[name],
-		DataDir:   filepath.Join(filepath.Dir(s.cfg.Store), "probers", name),
+		DataDir:   filepath.Join(strings.TrimSuffix(s.cfg.Store, filepath.Ext(s.cfg.Store))+"-probers", name),
 		Env:       env,
 		Log:       s.log.With("prober", name),
 		Version:   version,
