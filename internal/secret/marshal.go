@@ -24,7 +24,7 @@ func reveal(v reflect.Value) any {
 		return nil
 	}
 	if v.Type() == stringType {
-		return v.Interface().(String).value
+		return v.Interface().(String).Reveal()
 	}
 	if v.Type().Implements(marshalerType) || v.Type().Implements(textType) {
 		return v.Interface()

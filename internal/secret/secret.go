@@ -17,21 +17,35 @@ const Redacted = "[redacted]"
 
 // String is a secret value. Its zero value is the empty secret, which prints
 // as the empty string so that "not set" can be told from "set".
-type String struct{ value string }
+type String struct {
+	// A pointer, because fmt does not ask the methods of a field that is not
+	// exported: what it prints of one is an address. Nil is the empty secret.
+	value *string
+}
 
 // New wraps a value that must not be printed.
-func New(value string) String { return String{value} }
+func New(value string) String {
+	if value == "" {
+		return String{}
+	}
+	return String{&value}
+}
 
 // Reveal returns the value itself. Call it where the secret leaves for whoever
 // must know it, and nowhere else.
-func (s String) Reveal() string { return s.value }
+func (s String) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // IsZero reports whether no secret is set.
-func (s String) IsZero() bool { return s.value == "" }
+func (s String) IsZero() bool { return s.value == nil }
 
 // String returns "[redacted]", or "" for the empty secret.
 func (s String) String() string {
-	if s.value == "" {
+	if s.value == nil {
 		return ""
 	}
 	return Redacted
@@ -49,9 +63,16 @@ func (s String) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText takes the value as it stands.
 func (s *String) UnmarshalText(text []byte) error {
-	s.value = string(text)
+	*s = New(string(text))
 	return nil
 }
 
 // UnmarshalJSON takes the value of a JSON string.
-func (s *String) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &s.value) }
+func (s *String) UnmarshalJSON(data []byte) error {
+	var value string
+	if err := json.Unmarshal(data, &value); err != nil {
+		return err
+	}
+	*s = New(value)
+	return nil
+}
