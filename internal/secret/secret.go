@@ -6,6 +6,7 @@
 package secret
 
 import (
+	"crypto/subtle"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -42,6 +43,12 @@ func (s String) Reveal() string {
 
 // IsZero reports whether no secret is set.
 func (s String) IsZero() bool { return s.value == nil }
+
+// Equal reports whether two secrets are the same, in a time that does not tell
+// how much of them is.
+func (s String) Equal(other String) bool {
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
+}
 
 // String returns "[redacted]", or "" for the empty secret.
 func (s String) String() string {

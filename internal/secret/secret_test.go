@@ -57,6 +57,9 @@ func TestEmptySecret(t *testing.T) {
 	if !s.IsZero() || s.String() != "" || New("x").IsZero() {
 		t.Error("the empty secret is not told from one that is set")
 	}
+	if !New("x").Equal(New("x")) || New("x").Equal(New("y")) || New("x").Equal(s) || !s.Equal(String{}) {
+		t.Error("equal secrets are not told from different ones")
+	}
 }
 
 type inner struct {

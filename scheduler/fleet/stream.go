@@ -81,7 +81,7 @@ func (f *Fleet) open(m Member, r *http.Request) (*stream, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.probers[m.Prober]
-	if p == nil || p.Token != m.Token || f.closed {
+	if p == nil || !p.Token.Equal(m.Token) || f.closed {
 		return nil, false
 	}
 	if p.stream != nil {
