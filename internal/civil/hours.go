@@ -93,12 +93,12 @@ func (h Hours) Spans(from, to time.Time, loc *time.Location) []Span {
 		if !ok {
 			continue
 		}
-		s = Span{maxTime(s.From, from), minTime(s.To, to)}
+		s = Span{Later(s.From, from), Earlier(s.To, to)}
 		if !s.From.Before(s.To) {
 			continue
 		}
 		if n := len(spans); n > 0 && !spans[n-1].To.Before(s.From) {
-			spans[n-1].To = maxTime(spans[n-1].To, s.To)
+			spans[n-1].To = Later(spans[n-1].To, s.To)
 			continue
 		}
 		spans = append(spans, s)
@@ -106,14 +106,16 @@ func (h Hours) Spans(from, to time.Time, loc *time.Location) []Span {
 	return spans
 }
 
-func maxTime(a, b time.Time) time.Time {
+// Later returns the later of two instants.
+func Later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
 	}
 	return b
 }
 
-func minTime(a, b time.Time) time.Time {
+// Earlier returns the earlier of two instants.
+func Earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
 	}

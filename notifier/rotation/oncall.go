@@ -36,7 +36,7 @@ func (r *Rotation) Shifts(from, to time.Time) []Shift {
 func (r *Rotation) Begun(from, to time.Time) []Shift {
 	begins := r.handoff(0)
 	for _, o := range r.Overrides {
-		begins = earlier(begins, o.From)
+		begins = civil.Earlier(begins, o.From)
 	}
 	for days := 32; ; days *= 2 {
 		early := from.AddDate(0, 0, -days)
@@ -141,7 +141,7 @@ func cut(s Shift, from, to time.Time) Shift {
 	if s.From.Before(from) {
 		s.From = from
 	}
-	s.To = earlier(s.To, to)
+	s.To = civil.Earlier(s.To, to)
 	return s
 }
 
@@ -153,7 +153,7 @@ func replace(shifts []Shift, over Shift) []Shift {
 	var before, after []Shift
 	for _, s := range shifts {
 		if s.From.Before(over.From) {
-			before = append(before, Shift{s.Person, s.From, earlier(s.To, over.From)})
+			before = append(before, Shift{s.Person, s.From, civil.Earlier(s.To, over.From)})
 		}
 		if s.To.After(over.To) {
 			after = append(after, cut(s, over.To, s.To))
@@ -173,11 +173,4 @@ func merge(shifts []Shift) []Shift {
 		merged = append(merged, s)
 	}
 	return merged
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

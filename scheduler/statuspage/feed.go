@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nines/internal/civil"
 )
 
 // feedLength is how many entries a feed has at most.
@@ -59,7 +61,7 @@ func (h *Handler) windowEntry(w windowRow, now time.Time) entry {
 		ID:        h.publicURL + "/maintenance/" + w.ID,
 		URL:       h.publicURL + "/history#maintenance-" + w.ID,
 		Title:     h.words.say("window.name", w.Title),
-		Published: earlier(now, w.From.Add(-announced)),
+		Published: civil.Earlier(now, w.From.Add(-announced)),
 	}
 	status := w.status(now)
 	switch status {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"nines/internal/civil"
 )
 
 // cacheFor is how long what was made is served without anybody having said that
@@ -91,7 +93,7 @@ func (f *fresh[T]) remake(ctx context.Context) *version[T] {
 	v := &version[T]{changes: f.clock.changes.Load(), until: f.clock.now().Add(cacheFor)}
 	var holds time.Time
 	if v.thing, holds, v.err = f.make(ctx); !holds.IsZero() {
-		v.until = earlier(v.until, holds)
+		v.until = civil.Earlier(v.until, holds)
 	}
 	if v.err != nil {
 		v.until = f.clock.now().Add(retryAfter)

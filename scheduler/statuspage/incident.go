@@ -3,6 +3,8 @@ package statuspage
 import (
 	"slices"
 	"time"
+
+	"nines/internal/civil"
 )
 
 // lasted is how long an incident took from its beginning to its end; zero
@@ -69,7 +71,7 @@ func (k UpdateKind) status() UpdateKind {
 }
 
 // changed is when the incident last changed.
-func (i *Incident) changed() time.Time { return later(i.newest().At, i.Resolved) }
+func (i *Incident) changed() time.Time { return civil.Later(i.newest().At, i.Resolved) }
 
 // When a maintenance is, in Statuspage's words.
 const (

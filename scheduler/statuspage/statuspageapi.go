@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"nines/internal/civil"
 )
 
 // The shapes of Atlassian Statuspage's public API, version 2, as any of its
@@ -167,7 +169,7 @@ func (h *Handler) api(p *Page) *api {
 // head says what site this is. It was updated when its newest result came in,
 // to the minute, so that it stays the same for that long.
 func (a *api) head() apiPage {
-	updated := later(a.page.Newest.Truncate(time.Minute), latest(a.handler.entries(a.page), a.page.Now))
+	updated := civil.Later(a.page.Newest.Truncate(time.Minute), latest(a.handler.entries(a.page), a.page.Now))
 	return apiPage{a.id, a.handler.title, a.handler.publicURL, "Etc/UTC", stampMilli(updated)}
 }
 
@@ -211,7 +213,7 @@ func (a *api) component(c *Check, position int) apiComponent {
 	}
 	for _, d := range c.Days {
 		if d.Known() > 0 {
-			created = earlier(created, dateTime(d.Date))
+			created = civil.Earlier(created, dateTime(d.Date))
 			break
 		}
 	}

@@ -6,20 +6,6 @@ import (
 	"nines/internal/civil"
 )
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
 // Known is how long something is known for, be it that nobody could tell.
 func (t Times) Known() time.Duration { return t.Up + t.Down + t.Unknown + t.Excused }
 
