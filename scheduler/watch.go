@@ -60,14 +60,14 @@ func (w *watch) put(r checks.Result, quarantined bool, now time.Time) {
 	if r.At.After(now.Add(ahead)) {
 		return
 	}
+	if quarantined {
+		r.Status, r.Reason = checks.Unknown, checks.ProberQuarantine
+	}
 	if i := slices.Index(w.rule.Regions, r.Region); i >= 0 {
 		if before := w.latest[i]; before == nil || before.At.Before(r.At) {
 			kept := r
 			w.latest[i] = &kept
 		}
-	}
-	if quarantined {
-		r.Status, r.Reason = checks.Unknown, checks.ProberQuarantine
 	}
 	w.board.Add(&r)
 	if r.At.After(w.judged) {

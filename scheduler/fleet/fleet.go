@@ -58,6 +58,7 @@ type Fleet struct {
 	probers map[string]*prober // by name
 	members []Member           // in the order of Update
 	checks  []planned
+	index   map[string]int // of checks, by name
 	owners  map[place]owner
 	failing bool // the last batch could not be ingested
 	closed  bool
@@ -107,6 +108,10 @@ func (f *Fleet) Update(members []Member, list []config.Check) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.members, f.checks = members, plan
+	f.index = make(map[string]int, len(plan))
+	for i, c := range plan {
+		f.index[c.name] = i
+	}
 	before := f.probers
 	f.probers = make(map[string]*prober, len(members))
 	for _, m := range members {
@@ -117,16 +122,14 @@ func (f *Fleet) Update(members []Member, list []config.Check) {
 		} else {
 			delete(before, m.Prober)
 		}
-		if p.stream != nil && p.token != token {
-			p.stream.end("its token changed")
+		if p.token != token {
+			f.cut(p, "its token changed")
 		}
 		p.Member, p.token = m, token
 		f.probers[m.Prober] = p
 	}
 	for _, p := range before {
-		if p.stream != nil {
-			p.stream.end("it is no longer a member")
-		}
+		f.cut(p, "it is no longer a member")
 		p.stop()
 	}
 	f.rebalance()
@@ -138,17 +141,14 @@ func (f *Fleet) Confirm(check, except string, slot time.Time) {
 	run := regions.Run{Check: check, Slot: slot.UTC().Truncate(time.Millisecond)}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, c := range f.checks {
-		if c.name != check {
-			continue
-		}
-		for _, region := range c.regions {
-			if region == except {
-				continue
-			}
-			if p := f.probers[f.owners[place{check, region}].prober]; p != nil && p.stream != nil {
-				p.stream.ask(run)
-			}
+	i, ok := f.index[check]
+	if !ok {
+		return
+	}
+	for _, region := range f.checks[i].regions {
+		p := f.probers[f.owners[place{check, region}].prober]
+		if region != except && p != nil && p.stream != nil {
+			p.stream.ask(run)
 		}
 	}
 }
@@ -159,9 +159,7 @@ func (f *Fleet) Close() {
 	defer f.mu.Unlock()
 	f.closed = true
 	for _, p := range f.probers {
-		if p.stream != nil {
-			p.stream.end("the scheduler stops")
-		}
+		f.cut(p, "the scheduler stops")
 		p.stop()
 	}
 }
@@ -238,11 +236,17 @@ func (f *Fleet) lost(p *prober) {
 		return
 	}
 	p.present = false
-	if p.stream != nil {
-		p.stream.end("nothing was heard from it")
-	}
+	f.cut(p, "nothing was heard from it")
 	f.log.Warn("prober lost", "prober", p.Prober, "region", p.Region)
 	f.divide(p.Region, f.owners)
+}
+
+// cut ends the prober's stream if it has one. f.mu is held.
+func (f *Fleet) cut(p *prober, why string) {
+	if p.stream != nil {
+		p.stream.end(why)
+		p.stream, p.since = nil, f.now()
+	}
 }
 
 // stop ends what runs for a prober that is no longer a member.

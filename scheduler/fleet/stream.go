@@ -3,7 +3,6 @@ package fleet
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -24,10 +23,11 @@ type stream struct {
 	why        string     // it is to end; empty: it is not
 	assignment []byte     // nil: nothing new
 	runs       []regions.Run
+	asked      map[string]bool // the checks in runs
 }
 
 func newStream() *stream {
-	return &stream{wake: make(chan struct{}, 1), done: make(chan struct{})}
+	return &stream{wake: make(chan struct{}, 1), done: make(chan struct{}), asked: map[string]bool{}}
 }
 
 // assign queues an assignment; it replaces one that still waits.
@@ -42,7 +42,8 @@ func (s *stream) assign(data []byte) {
 // which bounds the queue.
 func (s *stream) ask(run regions.Run) {
 	s.mu.Lock()
-	if !slices.ContainsFunc(s.runs, func(r regions.Run) bool { return r.Check == run.Check }) {
+	if !s.asked[run.Check] {
+		s.asked[run.Check] = true
 		s.runs = append(s.runs, run)
 	}
 	s.mu.Unlock()
@@ -72,6 +73,7 @@ func (s *stream) take() (assignment []byte, runs []regions.Run) {
 	defer s.mu.Unlock()
 	assignment, runs = s.assignment, s.runs
 	s.assignment, s.runs = nil, nil
+	clear(s.asked)
 	return assignment, runs
 }
 
@@ -84,9 +86,7 @@ func (f *Fleet) open(m Member, r *http.Request) (*stream, bool) {
 	if p == nil || !p.Token.Equal(m.Token) || f.closed {
 		return nil, false
 	}
-	if p.stream != nil {
-		p.stream.end("a newer stream of the same prober replaced it")
-	}
+	f.cut(p, "a newer stream of the same prober replaced it")
 	s := newStream()
 	p.stream, p.since = s, f.now()
 	p.version, p.address = r.UserAgent(), r.RemoteAddr
@@ -170,18 +170,18 @@ func (f *Fleet) writeWaiting(w http.ResponseWriter, rc *http.ResponseController,
 	if lines == nil && idle {
 		lines = []line{{}}
 	}
+	if lines == nil {
+		return nil
+	}
+	if err := rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
 	enc := json.NewEncoder(w)
 	for _, l := range lines {
 		l.Now = f.now().UTC()
-		if err := rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-			return err
-		}
 		if err := enc.Encode(l); err != nil {
 			return err
 		}
-		if err := rc.Flush(); err != nil {
-			return err
-		}
 	}
-	return nil
+	return rc.Flush()
 }

@@ -1,13 +1,11 @@
 package store
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"nines/checks"
@@ -38,13 +36,6 @@ type row struct {
 var statuses = [...]checks.Status{checks.Up, checks.Degraded, checks.Down, checks.Unknown}
 
 func statusNumber(s checks.Status) int64 { return int64(slices.Index(statuses[:], s)) }
-
-// order is how a check's results are read: by At; of equal At, the greater
-// (prober, slot) is the later.
-func (s *Store) order(a, b row) int {
-	return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(s.name(a.prober), s.name(b.prober)),
-		cmp.Compare(a.slot, b.slot), strings.Compare(s.name(a.region), s.name(b.region)))
-}
 
 // key is what makes a row unique.
 type key struct{ check, region, prober, slot int64 }
@@ -368,9 +359,9 @@ func rowOf(r *checks.Result, ids map[string]int64) row {
 }
 
 // result returns what rowOf was given, normalized.
-func (r *row) result(name func(int64) string) checks.Result {
+func (r *row) result(name names) checks.Result {
 	out := checks.Result{
-		Check: name(r.check), Region: name(r.region), Prober: name(r.prober),
+		Check: name[r.check], Region: name[r.region], Prober: name[r.prober],
 		Slot: time.UnixMilli(r.slot).UTC(), At: time.UnixMilli(r.at).UTC(), TookMS: millis(r.took),
 		Status: statuses[r.status], Reason: checks.Reason(r.reason), Detail: r.detail,
 		Phases: r.phases, Facts: r.facts,

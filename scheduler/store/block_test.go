@@ -40,8 +40,8 @@ func typical(rnd *rand.Rand, check, region string, n int, every time.Duration) c
 	}
 }
 
-func encodeAll(results []checks.Result) ([]byte, map[int64]string) {
-	ids, names := map[string]int64{}, map[int64]string{}
+func encodeAll(results []checks.Result) ([]byte, names) {
+	ids, names := map[string]int64{}, names{}
 	rows := make([]row, len(results))
 	for i := range results {
 		for _, name := range []string{results[i].Check, results[i].Region, results[i].Prober} {
@@ -95,7 +95,7 @@ func TestBlockRoundTrip(t *testing.T) {
 		}
 		got := make([]checks.Result, len(rows))
 		for i := range rows {
-			got[i] = rows[i].result(func(id int64) string { return names[id] })
+			got[i] = rows[i].result(names)
 		}
 		if diff := cmp.Diff(results, got); diff != "" {
 			t.Fatal(diff)

@@ -130,7 +130,7 @@ func (tx *Tx) putBlock(ctx context.Context, of series, rows []row) error {
 		seen[r.key()] = true
 		return twice
 	})
-	slices.SortFunc(rows, tx.s.order)
+	slices.SortFunc(rows, tx.names().order)
 	b := boundsOf(rows)
 	_, err := tx.tx.ExecContext(ctx, `
 		INSERT INTO blocks (check_id, hour, region_id, from_slot, to_slot, n, rows) VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -109,7 +109,7 @@ func (s *Store) FirstDays(ctx context.Context) (map[string]civil.Date, error) {
 			return err
 		}, "SELECT rows FROM live")
 		for check, day := range first {
-			days[s.name(check)] = dateOf(day)
+			days[s.names()[check]] = dateOf(day)
 		}
 		return err
 	})

@@ -1,10 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 )
 
 // loadNames fills the cache of the names table, which only ever grows.
@@ -40,16 +43,19 @@ func (s *Store) readNames(ctx context.Context, tx *sql.Tx) error {
 	return rows.Err()
 }
 
-// remember caches committed names.
+// remember caches committed names. The maps are replaced, so that whoever has
+// them can go on reading.
 func (s *Store) remember(names map[string]int64) {
 	if len(names) == 0 {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	ids, byID := maps.Clone(s.ids), maps.Clone(s.byID)
 	for name, id := range names {
-		s.ids[name], s.byID[id] = id, name
+		ids[name], byID[id] = id, name
 	}
+	s.ids, s.byID = ids, byID
 }
 
 // id returns the number of a committed name.
@@ -60,11 +66,22 @@ func (s *Store) id(name string) (int64, bool) {
 	return id, ok
 }
 
-// name returns the name of a number.
-func (s *Store) name(id int64) string {
+// names are the committed names by their numbers; they are not modified.
+type names map[int64]string
+
+func (s *Store) names() names {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.byID[id]
+	return s.byID
+}
+
+// order is how a check's results are read: by At; of equal At, the greater
+// (prober, slot) is the later.
+func (n names) order(a, b row) int {
+	if a.at != b.at {
+		return cmp.Compare(a.at, b.at)
+	}
+	return cmp.Or(strings.Compare(n[a.prober], n[b.prober]), cmp.Compare(a.slot, b.slot), strings.Compare(n[a.region], n[b.region]))
 }
 
 // intern returns the number of a name, giving it one if it has none.
@@ -88,4 +105,16 @@ func (tx *Tx) intern(ctx context.Context, name string) (int64, error) {
 	}
 	tx.made[name] = id
 	return id, nil
+}
+
+// names are those committed and those that this transaction numbered.
+func (tx *Tx) names() names {
+	if len(tx.made) == 0 {
+		return tx.s.names()
+	}
+	all := maps.Clone(tx.s.names())
+	for name, id := range tx.made {
+		all[id] = name
+	}
+	return all
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -100,31 +101,58 @@ func (s *Store) Notice(ctx context.Context, id int64) (n notifier.Notice, err er
 }
 
 // Reported notes what a vendor said of the delivery of the message with that
-// receipt, and reports whether anything waited for it. A failed delivery makes
+// receipt, and reports whether there is such a message. A failed delivery makes
 // the notice overdue at once, so that the dispatcher moves on to the next
-// channel.
+// channel. A report that comes before the message is settled as accepted, as a
+// fast carrier's can, is kept for that moment.
 func (s *Store) Reported(ctx context.Context, receipt string, state notifier.State, detail string, now time.Time) (known bool, err error) {
-	set, args := "state = 'delivered', deliver_by = 0, detail = ?, settled = ?", []any{detail, ms(now)}
-	switch state {
-	case notifier.Delivered:
-	case notifier.Failed:
-		set, args = "deliver_by = ?, detail = ?", []any{ms(now), detail}
-	default:
-		return true, nil // on its way: nothing to note
+	if receipt == "" || state != notifier.Delivered && state != notifier.Failed {
+		return false, nil // on its way: nothing to note
 	}
 	err = s.Update(ctx, func(tx *Tx) error {
-		done, err := tx.tx.ExecContext(ctx, "UPDATE notices SET "+set+" WHERE receipt = ? AND receipt <> '' AND state = 'accepted'", append(args, receipt)...)
+		err := tx.tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM notices WHERE receipt = ?)", receipt).Scan(&known)
 		if err != nil {
 			return err
 		}
-		n, err := done.RowsAffected()
-		known = n > 0
+		if known {
+			return applyReport(ctx, tx.tx, receipt, state, detail, now)
+		}
+		if _, err := tx.tx.ExecContext(ctx, "DELETE FROM early WHERE at < ?", ms(now.Add(-time.Hour))); err != nil {
+			return err
+		}
+		_, err = tx.tx.ExecContext(ctx, "INSERT INTO early (receipt, state, detail, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+			receipt, string(state), detail, ms(now))
 		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("noting a delivery report: %w", err)
 	}
 	return known, nil
+}
+
+// applyReport notes a delivery report with its notice, if that waits for one.
+func applyReport(ctx context.Context, tx *sql.Tx, receipt string, state notifier.State, detail string, now time.Time) error {
+	query := "UPDATE notices SET state = 'delivered', deliver_by = 0, settled = ?, detail = ? WHERE receipt = ? AND state = 'accepted'"
+	if state == notifier.Failed {
+		query = "UPDATE notices SET deliver_by = ?, detail = ? WHERE receipt = ? AND state = 'accepted'"
+	}
+	_, err := tx.ExecContext(ctx, query, ms(now), detail, receipt)
+	return err
+}
+
+// applyEarly notes with a notice that has just been accepted what was reported
+// before.
+func applyEarly(ctx context.Context, tx *sql.Tx, receipt string, now time.Time) error {
+	var state notifier.State
+	var detail string
+	err := tx.QueryRowContext(ctx, "DELETE FROM early WHERE receipt = ? RETURNING state, detail", receipt).Scan(&state, &detail)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return applyReport(ctx, tx, receipt, state, detail, now)
 }
 
 // NoticeCounts returns how many notices there are by channel and state.
@@ -166,7 +194,7 @@ func (s *Store) OutboxDepth(ctx context.Context, now time.Time) (n int, oldest t
 
 // found turns a query's "no rows" into ErrNotFound of what was asked for.
 func found(err error, format string, args ...any) error {
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}
 	if err != nil {

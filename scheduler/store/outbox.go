@@ -108,6 +108,11 @@ func (tx *Tx) settle(ctx context.Context, st notifier.Settlement) error {
 	if err != nil {
 		return err
 	}
+	if st.State == notifier.Accepted && st.Receipt != "" {
+		if err := applyEarly(ctx, tx.tx, st.Receipt, st.At); err != nil {
+			return err
+		}
+	}
 	if _, err := queue(ctx, tx.tx, st.Follow); err != nil {
 		return err
 	}

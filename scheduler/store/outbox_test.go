@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -128,6 +129,8 @@ func TestOverdue(t *testing.T) {
 	}
 }
 
+// TestDeliveryReports: a vendor's reports may come twice, and before or after
+// we have noted that it took the message.
 func TestDeliveryReports(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -139,27 +142,38 @@ func TestDeliveryReports(t *testing.T) {
 		{"failed", notifier.Failed, notifier.Accepted, true},
 		{"on its way", notifier.Accepted, notifier.Accepted, false},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			s, i := paging(t)
-			queued(t, s, page(i.ID, "alice", notifier.SMS, notifier.Voice))
-			l := lease(t, s, start)[0]
-			settle(t, s, notifier.Settlement{ID: l.ID, Fence: l.Fence, State: notifier.Accepted, Receipt: "SM1", DeliverBy: start.Add(45 * time.Second)})
-			for range 2 { // a replay changes nothing
-				if _, err := s.Reported(context.Background(), "SM1", test.state, "words", start.Add(time.Second)); err != nil {
-					t.Fatal(err)
+		for _, early := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, early %v", test.name, early), func(t *testing.T) {
+				s, i := paging(t)
+				queued(t, s, page(i.ID, "alice", notifier.SMS, notifier.Voice))
+				l := lease(t, s, start)[0]
+				report := func() {
+					t.Helper()
+					for range 2 { // a replay changes nothing
+						if _, err := s.Reported(context.Background(), "SM1", test.state, "words", start.Add(time.Second)); err != nil {
+							t.Fatal(err)
+						}
+					}
 				}
-			}
-			if known, err := s.Reported(context.Background(), "SM2", test.state, "", start); known && test.state != notifier.Accepted || err != nil {
-				t.Errorf("a report of nothing: %v, %v", known, err)
-			}
-			n, err := s.Notice(context.Background(), l.ID)
-			if err != nil || n.State != test.want {
-				t.Errorf("the notice is %s, %v; want %s", n.State, err, test.want)
-			}
-			if over := lease(t, s, start.Add(time.Second)); (len(over) == 1 && over[0].Overdue) != test.due {
-				t.Errorf("leased: %+v", over)
-			}
-		})
+				if early {
+					report()
+				}
+				settle(t, s, notifier.Settlement{ID: l.ID, Fence: l.Fence, At: start.Add(time.Second), State: notifier.Accepted, Receipt: "SM1", DeliverBy: start.Add(45 * time.Second)})
+				if !early {
+					report()
+				}
+				if known, err := s.Reported(context.Background(), "SM2", test.state, "", start); known || err != nil {
+					t.Errorf("a report of nothing: %v, %v", known, err)
+				}
+				n, err := s.Notice(context.Background(), l.ID)
+				if err != nil || n.State != test.want {
+					t.Errorf("the notice is %s, %v; want %s", n.State, err, test.want)
+				}
+				if over := lease(t, s, start.Add(time.Second)); (len(over) == 1 && over[0].Overdue) != test.due {
+					t.Errorf("leased: %+v", over)
+				}
+			})
+		}
 	}
 }
 

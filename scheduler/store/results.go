@@ -119,7 +119,7 @@ func (sel selection) keep(r *row) bool {
 // eachResult calls yield with results in order until it returns false, and
 // reports whether it never did. It goes from window to window.
 func (s *Store) eachResult(ctx context.Context, tx *sql.Tx, sel selection, yield func(checks.Result) bool) (bool, error) {
-	live := map[int64][]row{}
+	names, live := s.names(), map[int64][]row{}
 	err := sel.eachBlock(ctx, tx, func(rows []row) {
 		for _, r := range rows {
 			w := windowOf(hourOf(r.at))
@@ -144,11 +144,11 @@ func (s *Store) eachResult(ctx context.Context, tx *sql.Tx, sel selection, yield
 		if err != nil {
 			return false, err
 		}
-		slices.SortFunc(rows, s.order)
+		slices.SortFunc(rows, names.order)
 		// A compaction that was cut short leaves rows in two places.
 		rows = slices.CompactFunc(rows, func(a, b row) bool { return a.key() == b.key() })
 		for i := range rows {
-			if !yield(rows[i].result(s.name)) {
+			if !yield(rows[i].result(names)) {
 				return false, nil
 			}
 		}
@@ -220,10 +220,11 @@ func (s *Store) Latest(ctx context.Context, from, to time.Time) ([]checks.Result
 	first, end := from.UnixMilli(), to.UnixMilli()
 	type series struct{ check, region, prober int64 }
 	latest := map[series]row{}
+	var names names
 	note := func(rows []row) {
 		for _, r := range rows {
 			of := series{r.check, r.region, r.prober}
-			if before, ok := latest[of]; r.at >= first && r.at < end && (!ok || s.order(before, r) < 0) {
+			if before, ok := latest[of]; r.at >= first && r.at < end && (!ok || names.order(before, r) < 0) {
 				latest[of] = r
 			}
 		}
@@ -233,6 +234,7 @@ func (s *Store) Latest(ctx context.Context, from, to time.Time) ([]checks.Result
 		if err := s.readNames(ctx, tx); err != nil {
 			return err
 		}
+		names = s.names()
 		if err := eachBlock(ctx, tx, note, "SELECT rows FROM live WHERE to_at >= ? AND from_at < ?", first, end); err != nil {
 			return err
 		}
@@ -240,7 +242,7 @@ func (s *Store) Latest(ctx context.Context, from, to time.Time) ([]checks.Result
 			return err
 		}
 		for _, r := range latest {
-			results = append(results, r.result(s.name))
+			results = append(results, r.result(names))
 		}
 		return nil
 	})

@@ -44,9 +44,9 @@ type Store struct {
 
 	compacting sync.Mutex
 
-	mu   sync.RWMutex
+	mu   sync.RWMutex     // protects following
 	ids  map[string]int64 // of the names table
-	byID map[int64]string
+	byID names
 }
 
 // Open opens the store in the SQLite file at path, creating it or bringing its
@@ -78,7 +78,7 @@ func OpenExisting(path string) (*Store, error) {
 
 func open(path string, migrating bool) (*Store, error) {
 	ctx := context.Background()
-	s := &Store{path: path, ids: map[string]int64{}, byID: map[int64]string{}}
+	s := &Store{path: path, ids: map[string]int64{}, byID: names{}}
 	var err error
 	if s.w, err = connect(path, 1, false); err != nil {
 		return nil, err

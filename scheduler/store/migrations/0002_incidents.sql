@@ -83,6 +83,14 @@ CREATE TABLE silences (
 ) STRICT;
 CREATE INDEX silences_to ON silences (to_at);
 
+-- Delivery reports that came before their message was settled as accepted.
+CREATE TABLE early (
+  receipt TEXT PRIMARY KEY,
+  state   TEXT NOT NULL,
+  detail  TEXT NOT NULL,
+  at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Signed requests that have been acted on: whoever has seen one can send it again.
 CREATE TABLE heard (
   id TEXT PRIMARY KEY,
