@@ -62,6 +62,9 @@ func (b *builder) apiToken() secret.String {
 	return *token
 }
 
+// defaultRegion is the region of a configuration that names none.
+const defaultRegion = "local"
+
 func (b *builder) buildRegions() {
 	for i := range b.doc.Regions {
 		s := &b.doc.Regions[i]
@@ -79,10 +82,8 @@ func (b *builder) buildRegions() {
 		}
 		b.cfg.Regions = append(b.cfg.Regions, r)
 	}
-	switch {
-	case b.partial || len(b.doc.Regions) > 0:
-	case len(b.doc.Checks) > 0:
-		b.fault(b.root, "regions", "is missing, and checks need a place to run from; write regions: [{name: here}]")
+	if len(b.doc.Regions) == 0 && len(b.doc.Checks) > 0 && !b.partial {
+		b.fault(b.root, "regions", "is empty, and checks need a place to run from; write regions: [{name: here}], or leave the key out for one called %s", defaultRegion)
 	}
 	if len(b.doc.Checks) == 0 && !b.partial {
 		b.warn(b.root, "checks", "there are none, so that nothing is watched; write checks: [{name: …, kind: http, url: …}]")

@@ -22,7 +22,7 @@ type document struct {
 	Allow     []ipRange        `json:"allow" example:"[127.0.0.0/8]" doc:"Private ranges that in-process probers may reach. Default: none."`
 	DeadMan   webURL           `json:"dead_man_url" example:"https://hc.example.com/ping/abc" doc:"Fetched regularly while ingest, verdicts and paging are healthy, so that somebody outside notices when they are not."`
 
-	Regions []regionSection `json:"regions" doc:"The places that checks run from."`
+	Regions []regionSection `json:"regions" doc:"The places that checks run from. Default: one called local."`
 	Probers []proberSection `json:"probers" doc:"Remote probers. A region that has none is probed by the process of nines run itself."`
 
 	Defaults defaultsSection `json:"defaults" doc:"What checks are when they do not say."`

@@ -70,6 +70,9 @@ type builder struct {
 // nothing else of another part unless it comes earlier here.
 func (b *builder) build() {
 	d := &b.doc
+	if d.Regions == nil {
+		d.Regions = []regionSection{{At: b.root, Name: defaultRegion}}
+	}
 	b.regions = b.enlist("region", len(d.Regions), func(i int) (*node, name) { return d.Regions[i].At, d.Regions[i].Name })
 	b.probers = b.enlist("prober", len(d.Probers), func(i int) (*node, name) { return d.Probers[i].At, d.Probers[i].Name })
 	b.checks = b.enlist("check", len(d.Checks), func(i int) (*node, name) { return d.Checks[i].At, d.Checks[i].Name })

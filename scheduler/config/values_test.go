@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -310,5 +311,17 @@ func TestMaintenanceOf(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got, comparers); diff != "" {
 			t.Errorf("%s from %s to %s (-want +got):\n%s", tt.check, tt.from, tt.to, diff)
 		}
+	}
+}
+
+// A configuration without regions runs from one place.
+func TestDefaultRegion(t *testing.T) {
+	cfg := load(t, write(t, t.TempDir(), "a.yaml", "checks: [{name: shop, kind: http, url: https://shop.example.com/}]\n"))
+	want := []Region{{Name: "local", Title: "local"}}
+	if diff := cmp.Diff(want, cfg.Regions, comparers); diff != "" {
+		t.Errorf("regions (-want +got):\n%s", diff)
+	}
+	if got := cfg.Checks[0].Regions; !slices.Equal(got, []string{"local"}) {
+		t.Errorf("the check runs from %v", got)
 	}
 }
