@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nines/internal/peer"
 )
 
 func read(t *testing.T, name string) string {
@@ -21,16 +23,6 @@ func read(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(data)
-}
-
-// tool returns where a program is, or skips the test.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("%s is not installed: %v", name, err)
-	}
-	return path
 }
 
 // run runs a program and returns everything that it printed.
@@ -72,7 +64,7 @@ func units(t *testing.T) (dir string, names []string) {
 }
 
 func TestUnits(t *testing.T) {
-	analyze := tool(t, "systemd-analyze")
+	analyze := peer.Program(t, "systemd-analyze")
 	dir, names := units(t)
 	want := []string{"nines-backup.service", "nines-backup.timer", "nines-prober@fra-1.service", "nines.service"}
 	if !slices.Equal(names, want) {

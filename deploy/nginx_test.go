@@ -22,6 +22,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nines/internal/peer"
 )
 
 // front is nginx with nginx.conf before a server of the test.
@@ -81,7 +83,7 @@ func nginx(t *testing.T) string {
 	if path, err := exec.LookPath("nginx"); err == nil {
 		return path
 	}
-	return tool(t, "/usr/sbin/nginx")
+	return peer.Program(t, "/usr/sbin/nginx")
 }
 
 func freeAddress(t *testing.T) string {

@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"scheduler/statuspage": {"regions", "checks"},
 	"scheduler/store":      {"scheduler/incident", "notifier", "regions", "checks"},
 	"internal/civil":       {},
+	"internal/peer":        {},
 	"internal/secret":      {},
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"nines/internal/peer"
 	"nines/scheduler/config"
 )
 
@@ -37,12 +38,7 @@ func behind(t *testing.T, proxy string, server *httptest.Server) string {
 		t.Cleanup(front.Close)
 		return front.URL
 	}
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		if nginx = "/usr/sbin/nginx"; !exists(nginx) {
-			t.Skip("there is no nginx; .ci/run installs it")
-		}
-	}
+	nginx := peer.Program(t, "nginx")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -71,11 +67,6 @@ func behind(t *testing.T, proxy string, server *httptest.Server) string {
 		time.Sleep(50 * time.Millisecond)
 	}
 	return "http://" + address
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // Every line comes through a reverse proxy when it is written, not when a

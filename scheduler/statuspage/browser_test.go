@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nines/internal/peer"
 )
 
 // A real browser has nothing to complain of, such as something that the policy
@@ -15,10 +17,7 @@ func TestBrowserIsContent(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a browser takes seconds")
 	}
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("no chromium")
-	}
+	chromium := peer.Program(t, "chromium")
 	server := httptest.NewServer(newSite(t, hostile()).mux)
 	defer server.Close()
 	for _, path := range []string{"/", "/checks/shop"} {
@@ -32,7 +31,7 @@ func TestBrowserIsContent(t *testing.T) {
 		dom, err := cmd.Output()
 		cancel()
 		if err != nil {
-			t.Skipf("chromium does not run here: %v", err)
+			peer.Missing(t, "chromium does not run here: %v", err)
 		}
 		if !strings.Contains(string(dom), `<main id="main"`) {
 			t.Errorf("%s: the browser has not read the page to its main part", path)
