@@ -65,6 +65,7 @@ func startChild(t *testing.T, url, dir string) *exec.Cmd {
 // Killed at any moment, a prober loses nothing that was on disk, delivers
 // nothing twice, and accounts for every slot between its first and its last.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("kills a process twenty times")
 	}

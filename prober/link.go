@@ -57,6 +57,9 @@ func (l *link) settled() {
 func (l *link) fails(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.failed && time.Now().Before(l.until) {
+		return // of the same attempt as another request's failure
+	}
 	l.failed = true
 	l.wait = min(max(2*l.wait, firstPause), longPause)
 	pause := l.wait

@@ -363,11 +363,12 @@ func (o *outbox) drop(seqs []int64) {
 	}
 }
 
-// inMemory returns how many results are in memory only.
-func (o *outbox) inMemory() int {
+// inMemory returns how many results are in memory only, and how many found no
+// room there.
+func (o *outbox) inMemory() (n int, lost int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.memory.records)
+	return len(o.memory.records), o.lost
 }
 
 func (o *outbox) nudge() {

@@ -17,6 +17,8 @@ const (
 	slowRun = time.Second
 	// maxRuns bounds all runs in flight, to keep memory and files in bounds.
 	maxRuns = 4096
+	// obeyLimit is how long a run may take to end once it is told to.
+	obeyLimit = 3 * time.Second
 )
 
 // pool runs tasks, each in a goroutine of its own.
@@ -59,8 +61,9 @@ func newPool(mono func() time.Duration, run func(context.Context, *task), refuse
 }
 
 // submit runs a task now, or when its host has room. Runs that were asked for
-// do not wait.
-func (p *pool) submit(t *task) {
+// go before planned ones and do not wait; it reports false if there is no room
+// even so.
+func (p *pool) submit(t *task) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h := p.hosts[t.host]
@@ -68,12 +71,16 @@ func (p *pool) submit(t *task) {
 		h = &host{name: t.host}
 		p.hosts[t.host] = h
 	}
-	if t.asked || p.room(h, t) {
+	switch {
+	case t.asked && p.running < maxRuns && h.running < 2*hostRuns || p.room(h, t):
 		p.begin(h, t)
-		return
+	case t.asked:
+		return false
+	default:
+		h.waiting = append(h.waiting, t)
+		p.crowded[h] = true
 	}
-	h.waiting = append(h.waiting, t)
-	p.crowded[h] = true
+	return true
 }
 
 // room reports whether the host, and the pool, can take the task. p.mu is held.
@@ -149,9 +156,10 @@ func (p *pool) sweep() {
 	}
 }
 
-// drain refuses what waits, and returns when what runs has ended; runs that
-// take longer than the limit are told to end.
-func (p *pool) drain(limit time.Duration) {
+// drain refuses what waits, and returns when what runs has ended. Runs that
+// take longer than the limit are told to end, and left behind if they do not;
+// it reports whether none was.
+func (p *pool) drain(limit time.Duration) bool {
 	var waiting []*task
 	p.mu.Lock()
 	for h := range p.crowded {
@@ -163,10 +171,21 @@ func (p *pool) drain(limit time.Duration) {
 	if len(waiting) > 0 {
 		p.refuse(waiting, stopping)
 	}
-	timer := time.AfterFunc(limit, p.cancel)
-	defer timer.Stop()
-	p.tasks.Wait()
-	p.cancel()
+	defer p.cancel()
+	ended := make(chan struct{})
+	go func() {
+		p.tasks.Wait()
+		close(ended)
+	}()
+	for _, limit := range []time.Duration{limit, obeyLimit} {
+		select {
+		case <-ended:
+			return true
+		case <-time.After(limit):
+			p.cancel()
+		}
+	}
+	return false
 }
 
 // size returns how many tasks run and wait.

@@ -103,7 +103,7 @@ func TestHungTargetsLeaveOthersAlone(t *testing.T) {
 				c := newCrowd(t, hung)
 				plans := append(crowdOf(test.hang, test.fine, "busy"), crowdOf(0, 50, "other")...)
 				c.give(t, plans...)
-				time.Sleep(test.settling + 10*time.Minute)
+				time.Sleep(test.settling + 3*time.Minute)
 				c.stop()
 				c.pool.drain(time.Minute)
 				for _, p := range plans {
@@ -147,7 +147,9 @@ func TestDrain(t *testing.T) {
 			t.Fatalf("%d run and %d wait", running, waiting)
 		}
 		begun := time.Now()
-		c.pool.drain(3 * time.Second)
+		if !c.pool.drain(3 * time.Second) {
+			t.Error("runs were left behind")
+		}
 		if took := time.Since(begun); took != 3*time.Second {
 			t.Errorf("draining took %s, want the limit", took)
 		}
@@ -160,5 +162,45 @@ func TestDrain(t *testing.T) {
 				t.Errorf("%s: a slot has no result", p.name)
 			}
 		}
+	})
+}
+
+// A run that heeds nothing does not keep the prober from stopping.
+func TestDrainGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		p := newPool(func() time.Duration { return 0 }, func(context.Context, *task) { <-stuck }, nil)
+		p.submit(&task{host: "busy"})
+		if p.drain(time.Second) {
+			t.Error("no run was left behind")
+		}
+		close(stuck)
+	})
+}
+
+// Runs that are asked for go first, within bounds.
+func TestAskedHaveRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(func() time.Duration { return 0 }, func(ctx context.Context, _ *task) { <-ctx.Done() }, nil)
+		for range hostRuns {
+			p.submit(&task{host: "busy"})
+		}
+		taken := 0
+		for range maxRuns {
+			if p.submit(&task{host: "busy", asked: true}) {
+				taken++
+			}
+		}
+		if taken != hostRuns {
+			t.Errorf("a busy host takes %d runs for the asking, want %d", taken, hostRuns)
+		}
+		for i := range 2 * maxRuns {
+			p.submit(&task{host: fmt.Sprint(i % 100), asked: true})
+		}
+		if running, waiting := p.size(); running != maxRuns || waiting != 0 {
+			t.Errorf("%d run, %d wait", running, waiting)
+		}
+		p.cancel()
+		p.tasks.Wait()
 	})
 }

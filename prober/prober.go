@@ -21,6 +21,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -118,7 +119,7 @@ func New(c Config) (*Prober, error) {
 // baseURL checks the scheduler's URL and returns it without a slash at its end.
 func baseURL(s string) (string, error) {
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return "", fmt.Errorf("%q is not a scheduler's URL; write it as https://status.example.com", s)
 	}
 	return strings.TrimRight(s, "/"), nil
@@ -129,6 +130,9 @@ func baseURL(s string) (string, error) {
 // error only if it could not work at all.
 func (p *Prober) Run(ctx context.Context) error {
 	p.log.Info("prober starting", "scheduler", p.base, "spooled", p.spool.rows.Load())
+	p.warnOfPlainText()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var loops sync.WaitGroup
@@ -139,8 +143,11 @@ func (p *Prober) Run(ctx context.Context) error {
 	tail.Go(func() { p.keepHouse(working) })
 
 	err := p.schedule.drive(ctx)
+	cancel()
 	loops.Wait()
-	p.pool.drain(inFlightLimit)
+	if !p.pool.drain(inFlightLimit) {
+		p.log.Error("runs do not end and are left behind")
+	}
 	p.recording.Wait()
 	stop()
 	tail.Wait()
@@ -151,6 +158,18 @@ func (p *Prober) Run(ctx context.Context) error {
 		err = closing
 	}
 	return err
+}
+
+// warnOfPlainText says so when the token, and the secrets of checks, travel
+// unencrypted over a network.
+func (p *Prober) warnOfPlainText() {
+	u, err := url.Parse(p.base)
+	if err != nil || u.Scheme == "https" || u.Hostname() == "localhost" {
+		return
+	}
+	if ip := net.ParseIP(u.Hostname()); ip == nil || !ip.IsLoopback() {
+		p.log.Warn("token and checks travel unencrypted; put TLS in front of the scheduler", "scheduler", p.base)
+	}
 }
 
 // houseEvery is how often what is delivered leaves the disk.

@@ -19,6 +19,9 @@ func (s *spool) reopen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, err := s.open()
+	if err == nil {
+		s.config.out.reread()
+	}
 	return err
 }
 

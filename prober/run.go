@@ -16,7 +16,11 @@ const lateStart = 10 * time.Millisecond
 
 // start, skip and sweep make the Prober its schedule's sink.
 
-func (p *Prober) start(t *task) { p.pool.submit(t) }
+func (p *Prober) start(t *task) {
+	if !p.pool.submit(t) {
+		p.schedule.ended(t, 0) // it was asked for: no slot is lost
+	}
+}
 
 func (p *Prober) sweep() { p.pool.sweep() }
 

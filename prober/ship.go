@@ -28,6 +28,9 @@ const (
 	shipTimeout = 30 * time.Second
 	// lastTimeout bounds what is sent when the prober stops.
 	lastTimeout = 5 * time.Second
+	// shipSpacing is the least time between two requests with new results, so
+	// that in a great outage they carry many.
+	shipSpacing = 25 * time.Millisecond
 	// flights is how many requests with new results may be under way, so that
 	// an urgent one does not wait for the answer to another.
 	flights = 4
@@ -144,12 +147,13 @@ func (s *shipper) wait() time.Duration {
 	if s.wanted.Load() {
 		return 0
 	}
-	wait := regions.BeatEvery - (s.p.clock.mono() - time.Duration(s.sentAt.Load()))
+	since := s.p.clock.mono() - time.Duration(s.sentAt.Load())
+	wait := regions.BeatEvery - since
 	if failed {
 		wait = 0
 	}
 	if due, ok := s.p.outbox.due(shipLinger, batchCount); ok {
-		wait = min(wait, due)
+		wait = min(wait, max(due, shipSpacing-since))
 	}
 	return wait
 }

@@ -88,6 +88,7 @@ func TestConfirm(t *testing.T) {
 // When the scheduler comes back, what is new comes first, and what is old
 // behind it, the oldest first.
 func TestBackfillBehindLive(t *testing.T) {
+	t.Parallel()
 	s := newScheduler(t)
 	dir := t.TempDir()
 	old, _ := openTest(t, dir, 0)
@@ -149,6 +150,7 @@ func TestBackfillBehindLive(t *testing.T) {
 }
 
 func TestSchedulerAway(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name        string
 		leave, come func(*scheduler, []config.Check)
@@ -205,6 +207,7 @@ func TestSchedulerAway(t *testing.T) {
 }
 
 func TestRejected(t *testing.T) {
+	t.Parallel()
 	s := newScheduler(t)
 	s.recorder.reject = func(r *checks.Result) string {
 		if r.Check == "bad" {
@@ -282,6 +285,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 }
 
 func TestAssignmentFromDisk(t *testing.T) {
+	t.Parallel()
 	s := newScheduler(t)
 	url := target(t, fine)
 	only(s, httpCheck(t, "shop", url, time.Second, time.Second))
@@ -347,6 +351,7 @@ func TestAssignmentsOfNoUse(t *testing.T) {
 }
 
 func TestStopWaitsForRuns(t *testing.T) {
+	t.Parallel()
 	s := newScheduler(t)
 	began := make(chan bool, 100)
 	url := target(t, func(w http.ResponseWriter, r *http.Request) {
@@ -364,6 +369,7 @@ func TestStopWaitsForRuns(t *testing.T) {
 }
 
 func TestClockOfAnotherTime(t *testing.T) {
+	t.Parallel()
 	for _, shift := range []time.Duration{time.Hour, -time.Hour} {
 		t.Run(shift.String(), func(t *testing.T) {
 			t.Parallel()
@@ -392,6 +398,7 @@ func TestClockOfAnotherTime(t *testing.T) {
 
 // The disk fails while a prober works: it goes on.
 func TestProbingWithoutDisk(t *testing.T) {
+	t.Parallel()
 	s := newScheduler(t)
 	only(s, httpCheck(t, "shop", target(t, fine), time.Second, time.Second))
 	p := runProber(t, s.server.URL, nil)
@@ -419,6 +426,7 @@ func TestNewRefuses(t *testing.T) {
 		{"no URL", Config{DataDir: dir}},
 		{"a host alone", Config{Scheduler: "status.example.com", DataDir: dir}},
 		{"another scheme", Config{Scheduler: "ftp://status.example.com", DataDir: dir}},
+		{"a password", Config{Scheduler: "https://me:secret@status.example.com", DataDir: dir}},
 		{"a query", Config{Scheduler: "https://status.example.com/?a=b", DataDir: dir}},
 		{"no folder", Config{Scheduler: "https://status.example.com"}},
 		{"a name that is none", Config{Scheduler: "https://status.example.com", Name: "FRA 1", DataDir: dir}},

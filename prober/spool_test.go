@@ -257,6 +257,7 @@ func TestSpoolDamagedRecord(t *testing.T) {
 // Wherever bytes of the file are turned, the spool opens, keeps working, and
 // gives back nothing that was not put in.
 func TestSpoolDamagedFile(t *testing.T) {
+	t.Parallel()
 	base := t.TempDir()
 	s, _ := openTest(t, base, 0)
 	valid := map[int64]string{}
@@ -321,6 +322,9 @@ func TestSpoolDamagedFile(t *testing.T) {
 		})
 	}
 	for page := 0; page*4096 < len(sound); page++ {
+		if page > 6 && page%6 != 0 {
+			continue // like its neighbours
+		}
 		for _, at := range []int{3, 8, 2000} {
 			damage(fmt.Sprintf("page %d byte %d", page, at), func(b []byte) []byte {
 				b[page*4096+at] ^= 0x55
@@ -371,15 +375,15 @@ func TestDiskFull(t *testing.T) {
 			t.Fatalf("record %d: in memory %t", i, r.memory)
 		}
 	}
-	if kept == 0 || passed == 0 || out.inMemory() != passed {
-		t.Fatalf("%d are on disk, %d passed, %d are in memory", kept, passed, out.inMemory())
+	if n, lost := out.inMemory(); kept == 0 || passed == 0 || n != passed || lost != 0 {
+		t.Fatalf("%d are on disk, %d passed, %d are in memory, %d lost", kept, passed, n, lost)
 	}
 	first := out.take(1000, 1<<20)
 	if len(first) != passed || first[0].seq != 1 || s.nameOf(true) == s.nameOf(false) {
 		t.Errorf("%d records with numbers from %d under the name %s", len(first), first[0].seq, s.nameOf(true))
 	}
 	out.settle(first, regions.Ack{Seqs: seqs(first)})
-	if out.inMemory() != 0 {
+	if n, _ := out.inMemory(); n != 0 {
 		t.Error("delivered results stay in memory")
 	}
 	if _, err := s.db.Exec("PRAGMA max_page_count = 100000"); err != nil {
@@ -388,6 +392,37 @@ func TestDiskFull(t *testing.T) {
 	s.rested = time.Time{} // as if the rest were over
 	if err := s.append([]*record{made("shop", 500)}); err != nil {
 		t.Errorf("append, with room again: %v", err)
+	}
+}
+
+// A disk that cannot be opened at the start is waited for.
+func TestDiskFullAtStart(t *testing.T) {
+	for _, err := range []error{fmt.Errorf("opening: %w", syscall.ENOSPC), syscall.EIO} {
+		if !troubled(err) {
+			t.Errorf("%v is not the disk's trouble", err)
+		}
+	}
+	for _, err := range []error{nil, os.ErrPermission, errDamaged} {
+		if troubled(err) {
+			t.Errorf("%v is the disk's trouble", err)
+		}
+	}
+	s, out := openTest(t, t.TempDir(), 0)
+	s.append(numbered(1, 3, nil))
+	s.mu.Lock()
+	s.db.Close()
+	s.db = nil // as if it had not been opened
+	s.mu.Unlock()
+	if records, _, end, err := s.read(t.Context(), 0, 10, 1<<20); len(records) != 0 || !end || err != nil {
+		t.Errorf("without a file %d records are read, %t, %v", len(records), end, err)
+	}
+	at, _ := out.position()
+	out.advance(at, 3, true)
+	if err := s.append(numbered(4, 1, nil)); err != nil {
+		t.Errorf("append, with a disk again: %v", err)
+	}
+	if _, backlog := out.position(); !backlog || len(contents(t, s)) != 4 {
+		t.Errorf("the file is not looked at again")
 	}
 }
 

@@ -166,6 +166,9 @@ func numberInMemory(batch []*write, number int64) int64 {
 	return number
 }
 
+// keepDropped is for how many seconds it is remembered what was dropped.
+const keepDropped = 90 * 24 * 60 * 60
+
 // tally is by how much a transaction changes what is on disk.
 type tally struct{ rows, bytes int64 }
 
@@ -234,6 +237,9 @@ func (s *spool) makeRoom(tx *sql.Tx, change *tally) (gone []int64, err error) {
 	if s.episode == 0 {
 		s.episode = time.Now().Unix()
 		s.log.Error("spool is full; the oldest results are dropped", "limit", limit)
+		if _, err := tx.Exec("DELETE FROM dropped WHERE episode < ?", s.episode-keepDropped); err != nil {
+			return nil, err
+		}
 	}
 	over += limit / 64 // some more, so that not every write has to
 	rows, err := tx.Query("SELECT seq, check_name, slot, length(body) FROM records ORDER BY seq")

@@ -27,6 +27,7 @@ type Stats struct {
 	Spooled    int64 // results on disk, delivered ones included until the next cleaning
 	SpoolBytes int64 // of their encodings
 	InMemory   int   // results that could not be put on disk
+	Lost       int64 // of those, the ones that found no room in memory either
 	Dropped    int64 // results lost because the spool was full, all told
 	// DroppedSpans says which; the oldest spans are left out beyond a thousand.
 	DroppedSpans []DroppedSpan
@@ -100,7 +101,7 @@ func (p *Prober) Stats() Stats {
 	s.Region, s.Checks = p.schedule.place()
 	s.Running, s.Waiting = p.pool.size()
 	s.ClockOffset, s.ClockKnown = p.clock.offset()
-	s.InMemory = p.outbox.inMemory()
+	s.InMemory, s.Lost = p.outbox.inMemory()
 	s.DroppedSpans = p.spool.droppedSpans()
 	for _, d := range s.DroppedSpans {
 		s.Dropped += d.Count

@@ -88,7 +88,7 @@ func (p *Prober) readStream(ctx context.Context, opened func()) error {
 			p.adopt(m.Assignment, true)
 		case m.Run != nil:
 			if t := p.schedule.ask(*m.Run); t != nil {
-				p.pool.submit(t)
+				p.start(t)
 			}
 		}
 	}
@@ -192,11 +192,10 @@ func (p *Prober) assignmentPath() string { return filepath.Join(p.config.DataDir
 // the secrets of checks.
 func (p *Prober) keepAssignment(encoded []byte) {
 	err := func() error {
-		f, err := os.CreateTemp(p.config.DataDir, "assignment-*.tmp") // with mode 0600
+		f, err := os.OpenFile(p.assignmentPath()+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 		if err != nil {
 			return err
 		}
-		defer os.Remove(f.Name())
 		defer f.Close()
 		if _, err := f.Write(encoded); err != nil {
 			return err

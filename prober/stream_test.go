@@ -186,14 +186,21 @@ func TestBackoff(t *testing.T) {
 				t.Fatalf("wait %s, failed %t", wait, failed)
 			}
 			total += wait
+			l.fails(io.EOF) // another request of the same attempt
+			if again, _ := l.hold(); again != wait {
+				t.Fatalf("a second failure of one attempt makes it wait %s instead of %s", again, wait)
+			}
+			time.Sleep(wait)
 		}
 		if total < 100*longPause/2 || total > 100*longPause {
 			t.Errorf("100 failures wait %s together", total)
 		}
 		l.fails(&refused{status: 503, after: 40 * time.Second})
-		if wait, _ := l.hold(); wait < 20*time.Second {
+		wait, _ := l.hold()
+		if wait < 20*time.Second {
 			t.Errorf("Retry-After of 40 s makes it wait %s", wait)
 		}
+		time.Sleep(wait)
 		l.works()
 		l.settled()
 		l.fails(io.EOF)
