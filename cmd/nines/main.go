@@ -63,8 +63,32 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	ran := noteRuns(root)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && !*ran {
+		// Flags or arguments were refused before the command itself had a say.
+		err = inputf("%w; see %q", err, cmd.CommandPath()+" --help")
+	}
 	return exitCode(err, stderr)
+}
+
+// noteRuns has cmd and all its commands note when one of them has begun to run.
+func noteRuns(cmd *cobra.Command) *bool {
+	ran := new(bool)
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		if run := cmd.RunE; run != nil {
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				*ran = true
+				return run(cmd, args)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(cmd)
+	return ran
 }
 
 // exitCode prints err as users should see it and returns the code it stands for.
@@ -116,9 +140,6 @@ Exit codes: 0 done, 1 the thing asked about is bad, 2 the input is unusable.`,
 		Args:                       noCommand,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return inputf("%w; see %q", err, cmd.CommandPath()+" --help")
-	})
 	root.AddCommand(
 		newDemo(), newRun(), newScheduler(), newProber(),
 		newCheck(), newValidate(), newSchema(),
@@ -127,7 +148,12 @@ Exit codes: 0 done, 1 the thing asked about is bad, 2 the input is unusable.`,
 		newReport(), newReplay(), newResults(), newBackup(),
 		newVersion(),
 	)
-	inputErrorsFromArgs(root)
+	root.InitDefaultCompletionCmd()
+	for _, sub := range root.Commands() {
+		if sub.Name() == "completion" { // a shell that it does not know is no success
+			sub.Args, sub.RunE = cobra.NoArgs, showHelp
+		}
+	}
 	return root
 }
 
@@ -143,17 +169,5 @@ func noCommand(cmd *cobra.Command, args []string) error {
 	return errors.New(message)
 }
 
-// inputErrorsFromArgs makes wrong arguments of every command inputErrors.
-func inputErrorsFromArgs(cmd *cobra.Command) {
-	if args := cmd.Args; args != nil {
-		cmd.Args = func(cmd *cobra.Command, given []string) error {
-			if err := args(cmd, given); err != nil {
-				return inputf("%w; see %q", err, cmd.CommandPath()+" --help")
-			}
-			return nil
-		}
-	}
-	for _, sub := range cmd.Commands() {
-		inputErrorsFromArgs(sub)
-	}
-}
+// showHelp is what a command does that only holds others.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }

@@ -18,7 +18,7 @@ func newPage() *cobra.Command {
 		Use:   "page",
 		Short: "Try that pages arrive",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  showHelp,
 	}
 	cmd.AddCommand(newPageTest())
 	return cmd

@@ -59,7 +59,7 @@ SIGTERM and Ctrl-C finish what is in flight, send it and exit 0.`,
 			return err
 		}
 		p, err := prober.New(prober.Config{
-			Scheduler: *address, Name: *name, Token: token, DataDir: *data, Env: env, Log: log, Version: version,
+			Scheduler: *address, Name: *name, Token: token, DataDir: *data, Env: env, Log: log.With("prober", *name), Version: version,
 		})
 		if err != nil {
 			return err

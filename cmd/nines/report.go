@@ -56,16 +56,13 @@ The month that is still running ends now. Without --month it is that one.`,
 	path := configFlag(cmd)
 	flags := addReportFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := loadConfig(cmd, *path)
+		write, err := flags.writer()
 		if err != nil {
 			return err
 		}
-		s, err := openStore(cfg)
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		return writeReport(cmd, cfg, flags, scheduler.ReportSource(s), thisMonth)
+		return withStore(cmd, *path, func(cfg *config.Config, s *store.Store) error {
+			return writeReport(cmd, cfg, flags, write, scheduler.ReportSource(s), thisMonth)
+		})
 	}
 	return cmd
 }
@@ -91,6 +88,10 @@ reads standard input.`,
 	cmd.MarkFlagFilename("results", "ndjson", "jsonl")
 	flags := addReportFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		write, err := flags.writer()
+		if err != nil {
+			return err
+		}
 		cfg, err := loadConfig(cmd, *path)
 		if err != nil {
 			return err
@@ -106,7 +107,7 @@ reads standard input.`,
 		if err != nil {
 			return err
 		}
-		return writeReport(cmd, cfg, flags, source, func(sla *config.SLA, now time.Time) civil.Month {
+		return writeReport(cmd, cfg, flags, write, source, func(sla *config.SLA, now time.Time) civil.Month {
 			if month, ok := source.Month(sla.Timezone, sla.Checks); ok {
 				return month
 			}
@@ -115,6 +116,21 @@ reads standard input.`,
 	}
 	return cmd
 }
+
+// writer returns what writes the format that was asked for.
+func (f *reportFlags) writer() (reportWriter, error) {
+	switch f.format {
+	case "json":
+		return report.WriteJSON, nil
+	case "csv":
+		return report.WriteCSV, nil
+	case "html":
+		return report.WriteHTML, nil
+	}
+	return nil, inputf("--format %q: must be json, csv or html", f.format)
+}
+
+type reportWriter func(io.Writer, []*report.Report) error
 
 // monthFunc chooses the month to report on when no flag says it.
 type monthFunc func(sla *config.SLA, now time.Time) civil.Month
@@ -125,15 +141,7 @@ func thisMonth(sla *config.SLA, now time.Time) civil.Month {
 }
 
 // writeReport builds the reports that flags ask for and writes them.
-func writeReport(cmd *cobra.Command, cfg *config.Config, flags *reportFlags, source report.Source,
-	month monthFunc,
-) error {
-	write, ok := map[string]func(io.Writer, []*report.Report) error{
-		"json": report.WriteJSON, "csv": report.WriteCSV, "html": report.WriteHTML,
-	}[flags.format]
-	if !ok {
-		return inputf("--format %q: must be json, csv or html", flags.format)
-	}
+func writeReport(cmd *cobra.Command, cfg *config.Config, flags *reportFlags, write reportWriter, source report.Source, month monthFunc) error {
 	slas, err := chooseSLAs(cfg, flags.sla)
 	if err != nil {
 		return err
@@ -211,13 +219,22 @@ func chooseSLAs(cfg *config.Config, name string) ([]*config.SLA, error) {
 	return slas, nil
 }
 
-// openStore opens the store that a scheduler has made.
-func openStore(cfg *config.Config) (*store.Store, error) {
+// withStore calls do with the configuration and the store that a scheduler has
+// made where it says.
+func withStore(cmd *cobra.Command, path string, do func(*config.Config, *store.Store) error) error {
+	cfg, err := loadConfig(cmd, path)
+	if err != nil {
+		return err
+	}
 	s, err := store.OpenExisting(cfg.Store)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, inputf("there is no store at %s yet; \"nines run\" or \"nines scheduler\" makes it", cfg.Store)
+		return inputf("there is no store at %s yet; \"nines run\" or \"nines scheduler\" makes it", cfg.Store)
 	}
-	return s, err
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return do(cfg, s)
 }
 
 // openInput opens a file, or standard input for -, and names it for errors.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nines/checks"
+	"nines/scheduler/config"
 	"nines/scheduler/store"
 )
 
@@ -18,7 +19,7 @@ func newResults() *cobra.Command {
 		Short: "Take results out of the store, or put them in, as NDJSON",
 		Long:  `results moves results between the store and files of one JSON object a line.`,
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  showHelp,
 	}
 	cmd.AddCommand(newExport(), newImport())
 	return cmd
@@ -42,25 +43,18 @@ them. A scheduler may be running meanwhile.`,
 		if err != nil {
 			return err
 		}
-		cfg, err := loadConfig(cmd, *path)
-		if err != nil {
-			return err
-		}
-		s, err := openStore(cfg)
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
-		for record, err := range s.Export(cmd.Context(), span.From, span.To) {
-			if err != nil {
-				return err
+		return withStore(cmd, *path, func(_ *config.Config, s *store.Store) error {
+			out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
+			for record, err := range s.Export(cmd.Context(), span.From, span.To) {
+				if err != nil {
+					return err
+				}
+				if err := checks.WriteRecord(out, record); err != nil {
+					return err
+				}
 			}
-			if err := checks.WriteRecord(out, record); err != nil {
-				return err
-			}
-		}
-		return out.Flush()
+			return out.Flush()
+		})
 	}
 	return cmd
 }
@@ -142,28 +136,21 @@ scheduler may be writing. To restore, stop the scheduler, put the copy where
 	path := cmd.Flags().StringP("config", "c", "nines.yaml", "the configuration: a YAML file, or a directory of *.yaml")
 	cmd.MarkFlagFilename("config", "yaml", "yml")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := loadConfig(cmd, *path)
-		if err != nil {
-			return err
-		}
 		if _, err := os.Lstat(args[0]); err == nil {
 			return inputf("%s is there already; name a new file", args[0])
 		}
-		s, err := openStore(cfg)
-		if err != nil {
+		return withStore(cmd, *path, func(_ *config.Config, s *store.Store) error {
+			start := time.Now()
+			if err := s.Backup(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			info, err := os.Stat(args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d bytes in %v\n", args[0], info.Size(), time.Since(start).Round(time.Millisecond))
 			return err
-		}
-		defer s.Close()
-		start := time.Now()
-		if err := s.Backup(cmd.Context(), args[0]); err != nil {
-			return err
-		}
-		info, err := os.Stat(args[0])
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d bytes in %v\n", args[0], info.Size(), time.Since(start).Round(time.Millisecond))
-		return err
+		})
 	}
 	return cmd
 }

@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 
 	"nines/checks"
@@ -36,8 +35,7 @@ type system struct {
 	cfg      *config.Config // as it was read, without local probers
 	tokens   map[string]secret.String
 
-	mu      sync.Mutex // protects running
-	running map[string]runningProber
+	running map[string]runningProber // by name; only run's goroutine has to do with it
 }
 
 // runningProber is a prober of this process.
@@ -113,11 +111,9 @@ func localRegions(cfg *config.Config) []config.Region {
 	return regions
 }
 
-// localName is the name of a region's prober in this process.
-func localName(region string) string { return region }
-
 // withLocalProbers returns the configuration with a prober for every region
-// that has none, each with a token that only this process knows.
+// that has none, of the region's name and with a token that only this process
+// knows.
 func (s *system) withLocalProbers(cfg *config.Config) (*config.Config, error) {
 	if !s.local {
 		return cfg, nil
@@ -129,7 +125,7 @@ func (s *system) withLocalProbers(cfg *config.Config) (*config.Config, error) {
 	full := *cfg
 	full.Probers = append([]config.Prober(nil), cfg.Probers...)
 	for _, r := range localRegions(cfg) {
-		name := localName(r.Name)
+		name := r.Name
 		if taken[name] {
 			return nil, inputf("the prober %q has the name of a region without remote probers; rename one of the two", name)
 		}
@@ -242,7 +238,7 @@ func (s *system) startProbers(ctx context.Context, cfg *config.Config) error {
 	}
 	wanted := map[string]checks.Env{}
 	for _, r := range localRegions(cfg) {
-		wanted[localName(r.Name)] = checks.Env{Allow: cfg.Allow, SourceIP: r.SourceIP}
+		wanted[r.Name] = checks.Env{Allow: cfg.Allow, SourceIP: r.SourceIP}
 	}
 	s.stopProbers(wanted)
 	for name, env := range wanted {
@@ -254,8 +250,6 @@ func (s *system) startProbers(ctx context.Context, cfg *config.Config) error {
 }
 
 func (s *system) startProber(ctx context.Context, name string, env checks.Env) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if _, ok := s.running[name]; ok {
 		return nil
 	}
@@ -286,8 +280,6 @@ func (s *system) startProber(ctx context.Context, name string, env checks.Env) e
 // stopProbers stops every local prober that is not wanted as it is, and waits
 // until they have ended.
 func (s *system) stopProbers(wanted map[string]checks.Env) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var ending []chan struct{}
 	for name, p := range s.running {
 		if env, ok := wanted[name]; ok && fmt.Sprint(env) == p.env {
