@@ -144,11 +144,11 @@ func (p *Prober) adopt(a *regions.Assignment, fromScheduler bool) {
 	p.adopting.Lock()
 	defer p.adopting.Unlock()
 	if !checks.ValidName(a.Prober) || !checks.ValidName(a.Region) {
-		p.log.Error("assignment is of no use", "prober", a.Prober, "region", a.Region)
+		p.log.Error("assignment is of no use", "assigned", a.Prober, "region", a.Region)
 		return
 	}
 	if p.config.Name != "" && a.Prober != p.config.Name {
-		p.log.Error("token belongs to another prober; nothing is run", "prober", a.Prober, "name", p.config.Name)
+		p.log.Error("token belongs to another prober; nothing is run", "assigned", a.Prober)
 		return
 	}
 	if !fromScheduler && p.heard {
@@ -165,7 +165,7 @@ func (p *Prober) adopt(a *regions.Assignment, fromScheduler bool) {
 		list := p.schedule.drafts(a)
 		p.schedule.assign(a.Region, a.Prober, list)
 		p.adopted = string(encoded)
-		p.log.Info("assignment taken over", "prober", a.Prober, "region", a.Region, "checks", len(list), "from_disk", !fromScheduler)
+		p.log.Info("assignment taken over", "region", a.Region, "checks", len(list), "from_disk", !fromScheduler)
 		if fromScheduler {
 			p.keepAssignment(encoded)
 		}
