@@ -21,11 +21,26 @@ const (
 	DNSRcode       Reason = "dns.rcode"
 	DNSMalformed   Reason = "dns.malformed"
 	DNSUnreachable Reason = "dns.unreachable"
+	DNSMismatch    Reason = "dns.mismatch"
+	DNSTruncated   Reason = "dns.truncated"
+	DNSTooLarge    Reason = "dns.too_large"
+	DNSLoop        Reason = "dns.loop"
+	DNSLame        Reason = "dns.lame"
+	DNSDelegation  Reason = "dns.delegation"
+	DNSSerial      Reason = "dns.serial"
+	DNSDiffers     Reason = "dns.differs"
+	DNSBogus       Reason = "dns.bogus"
+	DNSInsecure    Reason = "dns.insecure"
+	DNSUndecided   Reason = "dns.indeterminate"
+	DNSExpiresSoon Reason = "dns.expires_soon"
 
 	ConnectTimeout     Reason = "connect.timeout"
 	ConnectRefused     Reason = "connect.refused"
 	ConnectReset       Reason = "connect.reset"
 	ConnectUnreachable Reason = "connect.unreachable"
+	ConnectProxy       Reason = "connect.proxy"
+	ConnectPartial     Reason = "connect.partial"
+	ConnectLoss        Reason = "connect.loss"
 
 	TLSTimeout     Reason = "tls.timeout"
 	TLSHandshake   Reason = "tls.handshake"
@@ -35,6 +50,11 @@ const (
 	TLSWrongName   Reason = "tls.wrong_name"
 	TLSUntrusted   Reason = "tls.untrusted"
 	TLSSelfSigned  Reason = "tls.self_signed"
+	TLSIncomplete  Reason = "tls.incomplete"
+	TLSWeak        Reason = "tls.weak"
+	TLSRevoked     Reason = "tls.revoked"
+	TLSDiffers     Reason = "tls.differs"
+	TLSStartTLS    Reason = "tls.starttls"
 
 	HTTPTimeout   Reason = "http.timeout"
 	HTTPStatus    Reason = "http.status"
@@ -43,9 +63,12 @@ const (
 	HTTPTruncated Reason = "http.truncated"
 	HTTPReset     Reason = "http.reset"
 	HTTPTooLarge  Reason = "http.too_large"
+	HTTPVersion   Reason = "http.version"
+	HTTPToken     Reason = "http.token"
 
 	ContentMismatch Reason = "content.mismatch"
 	ContentAnswer   Reason = "content.answer"
+	ContentStale    Reason = "content.stale"
 
 	SlowTotal     Reason = "slow.total"
 	SlowFirstByte Reason = "slow.first_byte"
@@ -53,6 +76,9 @@ const (
 
 	ProberBlocked    Reason = "prober.blocked"
 	ProberBandwidth  Reason = "prober.bandwidth"
+	ProberBrowser    Reason = "prober.browser"
+	ProberPrivilege  Reason = "prober.privilege"
+	ProberProxy      Reason = "prober.proxy"
 	ProberNetwork    Reason = "prober.network"
 	ProberOverloaded Reason = "prober.overloaded"
 	ProberOffline    Reason = "prober.offline"
@@ -73,11 +99,26 @@ var meanings = map[Reason]string{
 	DNSRcode:       "the name server answered with another code than expected",
 	DNSMalformed:   "the name server's answer could not be read",
 	DNSUnreachable: "the name server could not be reached",
+	DNSMismatch:    "the answer is to another question than was asked",
+	DNSTruncated:   "the answer stays truncated even over TCP",
+	DNSTooLarge:    "the answer is larger than was allowed for",
+	DNSLoop:        "aliases lead in a circle, or through too many names",
+	DNSLame:        "a name server of the zone does not answer for it",
+	DNSDelegation:  "the parent zone names other name servers than the zone itself",
+	DNSSerial:      "the zone's name servers have different versions of it",
+	DNSDiffers:     "the zone's name servers give different answers",
+	DNSBogus:       "the signatures do not prove the answer",
+	DNSInsecure:    "the zone is not signed",
+	DNSUndecided:   "it could not be found out whether the zone is signed",
+	DNSExpiresSoon: "a signature expires sooner than allowed",
 
 	ConnectTimeout:     "no connection within the time",
 	ConnectRefused:     "nothing listens on the port",
 	ConnectReset:       "the connection was reset before it could be used",
 	ConnectUnreachable: "the network says that there is no way to the host",
+	ConnectProxy:       "the proxy could not connect to the target",
+	ConnectPartial:     "some of the addresses that the name has do not work",
+	ConnectLoss:        "more packets were lost than allowed",
 
 	TLSTimeout:     "the TLS handshake did not end in time",
 	TLSHandshake:   "the TLS handshake failed",
@@ -87,6 +128,11 @@ var meanings = map[Reason]string{
 	TLSWrongName:   "the certificate is for another name",
 	TLSUntrusted:   "the certificate's issuer is not trusted",
 	TLSSelfSigned:  "the certificate is self-signed",
+	TLSIncomplete:  "the server leaves out a certificate that leads to a trusted authority",
+	TLSWeak:        "the protocol, the key or a signature is weaker than allowed",
+	TLSRevoked:     "the certificate has been revoked",
+	TLSDiffers:     "the addresses that the name has show different certificates",
+	TLSStartTLS:    "the server did not go over to TLS when asked to",
 
 	HTTPTimeout:   "the answer did not come, or did not end, in time",
 	HTTPStatus:    "the answer has another status code than expected",
@@ -95,9 +141,12 @@ var meanings = map[Reason]string{
 	HTTPTruncated: "the answer ended before its announced length",
 	HTTPReset:     "the connection was cut while the answer was awaited",
 	HTTPTooLarge:  "the answer's header or body is larger than allowed",
+	HTTPVersion:   "the server does not speak the version of HTTP that was demanded",
+	HTTPToken:     "no access token was given out",
 
 	ContentMismatch: "the content is not what was expected",
 	ContentAnswer:   "the records in the answer are not those expected",
+	ContentStale:    "the content is older than allowed",
 
 	SlowTotal:     "the whole run took longer than allowed",
 	SlowFirstByte: "the first byte came later than allowed",
@@ -105,6 +154,9 @@ var meanings = map[Reason]string{
 
 	ProberBlocked:    "the prober may not reach that address",
 	ProberBandwidth:  "the prober's own network is slower than the profile asked for",
+	ProberBrowser:    "the prober has no browser to load pages with",
+	ProberPrivilege:  "the prober's machine does not let it send such packets",
+	ProberProxy:      "the proxy that the check goes through could not be used",
 	ProberNetwork:    "the prober had no network",
 	ProberOverloaded: "the prober had more to do than it could",
 	ProberOffline:    "the prober was not running",

@@ -69,6 +69,8 @@ const (
 	familyAny = "any"
 	family4   = "4"
 	family6   = "6"
+	// familyEach is any, with every address probed by itself.
+	familyEach = "each"
 )
 
 func inFamily(addr netip.Addr, family string) bool {

@@ -1,0 +1,102 @@
+package checks
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// maxAtOnce is how many of a name's addresses are probed beside each other.
+const maxAtOnce = 8
+
+// single is what the probe of one address found.
+type single struct {
+	addr netip.Addr
+	Outcome
+}
+
+// probeEach probes every address that host has at once, each by itself, and
+// puts together what they say. The whole is as good as the worst address, with
+// two exceptions: addresses of which only some are down make the check
+// degraded, connect.partial, or down where allMustWork; and those that say
+// nothing about the target, such as IPv6 from a machine without it, are left
+// out unless all are like that. compare, when not nil, may find something in
+// how the working addresses differ.
+func (e *Env) probeEach(ctx context.Context, host string, allMustWork bool, probe func(context.Context, netip.Addr) Outcome, compare func([]single) finding) Outcome {
+	watch := startWatch()
+	addrs, asked, err := e.locate(ctx, familyEach, host)
+	if asked {
+		watch.mark(phaseDNS)
+	}
+	if err != nil {
+		return watch.outcome(classify(stageDNS, err), nil)
+	}
+	found := make([]single, len(addrs))
+	turn := make(chan struct{}, maxAtOnce)
+	var probes sync.WaitGroup
+	for i, addr := range addrs {
+		probes.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			found[i] = single{addr, probe(ctx, addr)}
+		})
+	}
+	probes.Wait()
+	whole := together(found, allMustWork)
+	if whole.Status == Up && compare != nil {
+		if f := compare(found); f.status != "" {
+			whole.Status, whole.Reason, whole.Detail = f.status, f.reason, f.detail
+		}
+	}
+	if whole.Phases == nil {
+		whole.Phases = Phases{}
+	}
+	if asked {
+		whole.Phases[phaseDNS] += watch.phases[phaseDNS]
+		whole.Took += watch.took()
+	}
+	return whole
+}
+
+// together is the outcome of all the addresses: that of the slowest of the
+// worst, its facts extended by a line for each address.
+func together(found []single, allMustWork bool) Outcome {
+	rank := map[Status]int{Unknown: 0, Up: 1, Degraded: 2, Down: 3}
+	worst := slices.MaxFunc(found, func(a, b single) int {
+		if by := rank[a.Status] - rank[b.Status]; by != 0 {
+			return by
+		}
+		return int(a.Took - b.Took)
+	})
+	var bad, lines []string
+	silent := 0
+	for _, one := range found {
+		line := fmt.Sprintf("%v: %s", one.addr, one.Status)
+		if one.Reason != "" {
+			line += " " + string(one.Reason)
+		}
+		lines = append(lines, line)
+		switch one.Status {
+		case Down:
+			bad = append(bad, fmt.Sprintf("%v (%s)", one.addr, one.Reason))
+		case Unknown:
+			silent++
+		}
+	}
+	whole := worst.Outcome
+	if len(bad) > 0 && len(bad) < len(found)-silent {
+		whole.Status, whole.Reason = Degraded, ConnectPartial
+		if allMustWork {
+			whole.Status = Down
+		}
+		whole.Detail = fmt.Sprintf("%d of %d addresses do not work: %s; %s", len(bad), len(found), strings.Join(bad, ", "), worst.Detail)
+	}
+	if whole.Facts == nil {
+		whole.Facts = Facts{}
+	}
+	whole.Facts["addresses"] = lines
+	return whole
+}
