@@ -90,6 +90,8 @@ func classify(at stage, err error) finding {
 		return against(ProberStopped, "the run was cancelled before it ended")
 	case isTimeout(err):
 		return against(timeouts[at], "no time left while %s", at)
+	case strings.Contains(err.Error(), "remote error: tls: certificate required"): // by TLS 1.3 only after the handshake
+		return against(TLSHandshake, "the server demands a client certificate (client_cert)")
 	}
 	switch at {
 	case stageConnect:
@@ -146,7 +148,11 @@ func classifyTLS(err error) finding {
 	case isReset(err), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return against(TLSHandshake, "the server cut the connection during the handshake")
 	}
-	return against(TLSHandshake, "%s", brief(err))
+	text := brief(err)
+	if strings.Contains(err.Error(), "remote error: tls: protocol version not supported") {
+		text = "the server and nines have no version of TLS in common: " + text
+	}
+	return against(TLSHandshake, "%s", text)
 }
 
 func classifyDNS(err error) finding {

@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 )
-
-// maxAtOnce is how many of a name's addresses are probed beside each other.
-const maxAtOnce = 8
 
 // single is what the probe of one address found.
 type single struct {
@@ -24,7 +22,8 @@ type single struct {
 // degraded, connect.partial, or down where allMustWork; and those that say
 // nothing about the target, such as IPv6 from a machine without it, are left
 // out unless all are like that. compare, when not nil, may find something in
-// how the working addresses differ.
+// how the addresses differ when none of them is down; that then counts more
+// than what makes a single one degraded.
 func (e *Env) probeEach(ctx context.Context, host string, allMustWork bool, probe func(context.Context, netip.Addr) Outcome, compare func([]single) finding) Outcome {
 	watch := startWatch()
 	addrs, asked, err := e.locate(ctx, familyEach, host)
@@ -35,18 +34,13 @@ func (e *Env) probeEach(ctx context.Context, host string, allMustWork bool, prob
 		return watch.outcome(classify(stageDNS, err), nil)
 	}
 	found := make([]single, len(addrs))
-	turn := make(chan struct{}, maxAtOnce)
 	var probes sync.WaitGroup
-	for i, addr := range addrs {
-		probes.Go(func() {
-			turn <- struct{}{}
-			defer func() { <-turn }()
-			found[i] = single{addr, probe(ctx, addr)}
-		})
+	for i, addr := range addrs { // maxAddresses at most
+		probes.Go(func() { found[i] = single{addr, guarded(ctx, addr, probe)} })
 	}
 	probes.Wait()
 	whole := together(found, allMustWork)
-	if whole.Status == Up && compare != nil {
+	if (whole.Status == Up || whole.Status == Degraded && whole.Reason != ConnectPartial) && compare != nil {
 		if f := compare(found); f.status != "" {
 			whole.Status, whole.Reason, whole.Detail = f.status, f.reason, f.detail
 		}
@@ -59,6 +53,16 @@ func (e *Env) probeEach(ctx context.Context, host string, allMustWork bool, prob
 		whole.Took += watch.took()
 	}
 	return whole
+}
+
+// guarded probes one address; a panic is our own fault.
+func guarded(ctx context.Context, addr netip.Addr, probe func(context.Context, netip.Addr) Outcome) (out Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			out = Outcome{Status: Unknown, Reason: ProberInternal, Detail: fmt.Sprintf("panic: %v\n%s", p, debug.Stack())}
+		}
+	}()
+	return probe(ctx, addr)
 }
 
 // together is the outcome of all the addresses: that of the slowest of the

@@ -109,7 +109,7 @@ type HTTPExpect struct {
 	BodyContains []string          `json:"body_contains" doc:"Texts that must all be in the body." example:"[Welcome]"`
 	BodyLacks    []string          `json:"body_lacks" doc:"Texts none of which may be in the body." example:"[Fatal error]"`
 	BodyMatches  []Pattern         `json:"body_matches" doc:"Regular expressions (RE2) that must all match somewhere in the body." example:"['order-[0-9]+']"`
-	ValidFor     time.Duration     `json:"valid_for" doc:"How long the certificate of an https address must still be valid; default: any time." example:"14d"`
+	ValidFor     Lifetime          `json:"valid_for" doc:"How long the certificate of an https address must still be valid, as a duration or as a share of its life; default: any time." example:"14d"`
 	Within       time.Duration     `json:"within" doc:"The longest that the whole run may take; a slower one is degraded; default: any time." example:"2s"`
 }
 
@@ -231,7 +231,6 @@ func (e *HTTPExpect) faults() []Fault {
 	faults = append(faults, headerFaults("expect.headers", e.Headers)...)
 	faults = append(faults, textFaults("expect.body_contains", e.BodyContains)...)
 	faults = append(faults, textFaults("expect.body_lacks", e.BodyLacks)...)
-	faults = append(faults, durationFaults("expect.valid_for", e.ValidFor)...)
 	return append(faults, durationFaults("expect.within", e.Within)...)
 }
 

@@ -89,7 +89,7 @@ func TestHTTPExpectations(t *testing.T) {
 		{"one of two headers", checkstest.Behaviour{Header: http.Header{"X-Shop": {"shut", "open"}}}, HTTPExpect{Headers: map[string]string{"X-Shop": "open"}}, Up, ""},
 		{"slow", checkstest.Behaviour{Delay: 60 * time.Millisecond}, HTTPExpect{Within: 50 * time.Millisecond}, Degraded, SlowTotal},
 		{"slow and wrong", checkstest.Behaviour{Delay: 60 * time.Millisecond, Status: 500}, HTTPExpect{Within: 50 * time.Millisecond}, Down, HTTPStatus},
-		{"no TLS to expire", checkstest.Behaviour{}, HTTPExpect{ValidFor: time.Hour}, Up, ""},
+		{"no TLS to expire", checkstest.Behaviour{}, HTTPExpect{ValidFor: span(time.Hour)}, Up, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server.Set(tt.with)
@@ -428,7 +428,7 @@ func TestHTTPSCertificates(t *testing.T) {
 		{name: "not yet valid", leaf: checkstest.NotYetValid(), status: Down, reason: TLSNotYetValid},
 		{name: "wrong name", leaf: checkstest.Leaf{Names: []string{"other.example.com"}}, status: Down, reason: TLSWrongName},
 		{name: "self-signed", leaf: checkstest.Leaf{SelfSigned: true}, status: Down, reason: TLSSelfSigned},
-		{name: "no intermediate", leaf: checkstest.Leaf{Bare: true}, status: Down, reason: TLSUntrusted},
+		{name: "no intermediate", leaf: checkstest.Leaf{Bare: true}, status: Down, reason: TLSIncomplete},
 		{name: "untrusted", options: func(h *HTTP) { h.CA = "" }, status: Down, reason: TLSUntrusted},
 		{name: "untrusted, insecure", options: func(h *HTTP) { h.CA, h.Insecure = "", true }, status: Up},
 		{name: "expired, insecure", leaf: checkstest.ExpiringIn(-time.Hour), options: func(h *HTTP) { h.Insecure = true }, status: Up},
@@ -437,7 +437,7 @@ func TestHTTPSCertificates(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			server := opened(checkstest.NewHTTPS(must(ca.Issue(tt.leaf))(t)))(t)
 			h := httpAt(server.URL())
-			h.CA, h.Expect.ValidFor, h.Bearer = ca.PEM(), tt.validFor, secret.New("t0ken")
+			h.CA, h.Expect.ValidFor, h.Bearer = ca.PEM(), span(tt.validFor), secret.New("t0ken")
 			if tt.options != nil {
 				tt.options(h)
 			}

@@ -55,6 +55,8 @@ const (
 	TLSRevoked     Reason = "tls.revoked"
 	TLSDiffers     Reason = "tls.differs"
 	TLSStartTLS    Reason = "tls.starttls"
+	TLSStaple      Reason = "tls.staple"
+	TLSCRL         Reason = "tls.crl"
 
 	HTTPTimeout   Reason = "http.timeout"
 	HTTPStatus    Reason = "http.status"
@@ -69,6 +71,7 @@ const (
 	ContentMismatch Reason = "content.mismatch"
 	ContentAnswer   Reason = "content.answer"
 	ContentStale    Reason = "content.stale"
+	ContentTimeout  Reason = "content.timeout"
 
 	SlowTotal     Reason = "slow.total"
 	SlowFirstByte Reason = "slow.first_byte"
@@ -133,6 +136,8 @@ var meanings = map[Reason]string{
 	TLSRevoked:     "the certificate has been revoked",
 	TLSDiffers:     "the addresses that the name has show different certificates",
 	TLSStartTLS:    "the server did not go over to TLS when asked to",
+	TLSStaple:      "the OCSP staple is stale, invalid, or missing though demanded",
+	TLSCRL:         "the list of revoked certificates could not be had",
 
 	HTTPTimeout:   "the answer did not come, or did not end, in time",
 	HTTPStatus:    "the answer has another status code than expected",
@@ -147,6 +152,7 @@ var meanings = map[Reason]string{
 	ContentMismatch: "the content is not what was expected",
 	ContentAnswer:   "the records in the answer are not those expected",
 	ContentStale:    "the content is older than allowed",
+	ContentTimeout:  "nothing was answered in time",
 
 	SlowTotal:     "the whole run took longer than allowed",
 	SlowFirstByte: "the first byte came later than allowed",

@@ -41,16 +41,21 @@ func TestTLSCertificates(t *testing.T) {
 		{name: "self-signed", leaf: checkstest.Leaf{SelfSigned: true}, status: Down, reason: TLSSelfSigned},
 		{name: "other authority", set: func(c *TLS) { c.CA = other.PEM() }, status: Down, reason: TLSUntrusted},
 		{name: "insecure", leaf: checkstest.Leaf{SelfSigned: true}, set: func(c *TLS) { c.Insecure = true }, status: Up},
-		{name: "insecure but expiring", leaf: checkstest.ExpiringIn(3 * day), set: func(c *TLS) { c.Insecure, c.Expect.ValidFor = true, 14*day }, status: Down, reason: TLSExpiresSoon},
+		{name: "insecure but expiring", leaf: checkstest.ExpiringIn(3 * day), set: func(c *TLS) { c.Insecure, c.Expect.ValidFor = true, span(14*day) }, status: Down, reason: TLSExpiresSoon},
 		{name: "server_name", leaf: checkstest.Leaf{Names: []string{"shop.example.com"}}, set: func(c *TLS) { c.ServerName = "shop.example.com" }, status: Up},
 		{name: "wildcard", leaf: checkstest.Leaf{Names: []string{"*.example.com"}}, set: func(c *TLS) { c.ServerName = "shop.example.com" }, status: Up},
 
 		{name: "15 days left", leaf: checkstest.ExpiringIn(15 * day), status: Up},
 		{name: "13 days left", leaf: checkstest.ExpiringIn(13 * day), status: Degraded, reason: TLSExpiresSoon},
-		{name: "13 days left, 14 asked for", leaf: checkstest.ExpiringIn(13 * day), set: func(c *TLS) { c.Expect.ValidFor = 14 * day }, status: Down, reason: TLSExpiresSoon},
-		{name: "13 days left, 7 asked for", leaf: checkstest.ExpiringIn(13 * day), set: func(c *TLS) { c.Expect.ValidFor = 7 * day }, status: Up},
+		{name: "13 days left, 14 asked for", leaf: checkstest.ExpiringIn(13 * day), set: func(c *TLS) { c.Expect.ValidFor = span(14 * day) }, status: Down, reason: TLSExpiresSoon},
+		{name: "13 days left, 7 asked for", leaf: checkstest.ExpiringIn(13 * day), set: func(c *TLS) { c.Expect.ValidFor = span(7 * day) }, status: Up},
 		{name: "3 of 6 days left", leaf: short(3 * day), status: Up},
-		{name: "1 of 6 days left", leaf: short(day), status: Degraded, reason: TLSExpiresSoon},
+		{name: "1.5 of 6 days left", leaf: short(36 * time.Hour), status: Degraded, reason: TLSExpiresSoon},
+		{name: "half a day of 6 left", leaf: short(day / 2), status: Down, reason: TLSExpiresSoon},
+		{name: "2 days left", leaf: checkstest.ExpiringIn(2 * day), status: Down, reason: TLSExpiresSoon},
+		{name: "2 of 6 days left, half asked for", leaf: short(2 * day), set: func(c *TLS) { c.Expect.ValidFor = Lifetime{part: 1, whole: 2} }, status: Down, reason: TLSExpiresSoon},
+		{name: "4 of 6 days left, half asked for", leaf: short(4 * day), set: func(c *TLS) { c.Expect.ValidFor = Lifetime{part: 1, whole: 2} }, status: Up},
+		{name: "no intermediate", leaf: checkstest.Leaf{Bare: true}, status: Down, reason: TLSIncomplete},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server.SetCertificate(must(ca.Issue(tt.leaf))(t))
@@ -96,12 +101,11 @@ func TestTLSFacts(t *testing.T) {
 func TestTLSFaults(t *testing.T) {
 	ca, cert := issue(t, checkstest.Leaf{})
 	server := opened(checkstest.NewTLS(cert))(t)
-	for fault, want := range map[checkstest.TLSFault]Reason{
+	for fault, want := range map[checkstest.TLSFault]Reason{ // one that is merely old is in TestTLSStrength
 		checkstest.TLSStall: TLSTimeout,
 		checkstest.TLSReset: TLSHandshake,
 		checkstest.TLSClose: TLSHandshake,
 		checkstest.TLSPlain: TLSHandshake,
-		checkstest.TLSOld:   TLSHandshake,
 	} {
 		server.SetFault(fault)
 		timeout := 10 * time.Second
@@ -138,9 +142,9 @@ func TestTrustRemembersChains(t *testing.T) {
 		{"again", served(cert), "localhost", now, ""},
 		{"other name", served(cert), "shop.example.com", now, TLSWrongName},
 		{"past its end", served(cert), "localhost", now.AddDate(1, 0, 0), TLSExpired},
-		{"before its start", served(cert), "localhost", now.AddDate(-1, 0, 0), TLSNotYetValid},
+		{"before its start", served(cert), "localhost", now.AddDate(0, 0, -40), TLSNotYetValid},
 		{"other leaf", served(must(ca.Issue(checkstest.Leaf{SelfSigned: true}))(t)), "localhost", now, TLSSelfSigned},
-		{"without intermediate", served(tls.Certificate{Certificate: cert.Certificate[:1]}), "localhost", now, TLSUntrusted},
+		{"without intermediate", served(tls.Certificate{Certificate: cert.Certificate[:1]}), "localhost", now, TLSIncomplete},
 		{"still good", served(cert), "localhost", now, ""},
 	} {
 		if _, f := trust.judge(tt.state, tt.host, tt.at); f.reason != tt.reason {
@@ -157,7 +161,7 @@ func TestIntermediateExpiresFirst(t *testing.T) {
 	ca, cert := issue(t, checkstest.Leaf{To: time.Now().AddDate(20, 0, 0)})
 	server := opened(checkstest.NewTLS(cert))(t)
 	c := tlsAt(server.Addr(), ca.PEM())
-	c.Expect.ValidFor = 11 * 365 * 24 * time.Hour
+	c.Expect.ValidFor = span(11 * 365 * 24 * time.Hour)
 	wants(t, run(t, c, 10*time.Second, loopback()), Down, TLSExpiresSoon)
 
 	env := loopback()
@@ -185,7 +189,7 @@ func TestTLSFaultsOfOptions(t *testing.T) {
 		}
 	}
 	c := tlsAt("a.example:443", "x")
-	c.IP, c.Expect.ValidFor, c.Expect.Within = "x", -1, -1
+	c.IP, c.Expect.MinVersion, c.Expect.Within = "x", "1.4", -1
 	if faults := c.Faults(); len(faults) != 4 {
 		t.Errorf("faults %v", faults)
 	}

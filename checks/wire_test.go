@@ -31,7 +31,7 @@ func fullSpecs(t testing.TB) []Spec {
 	}
 	expect := HTTPExpect{
 		Status: []StatusRange{{200, 299}, {404, 404}}, Headers: map[string]string{"A": "b"}, BodyContains: []string{"c"},
-		BodyLacks: []string{"d"}, BodyMatches: []Pattern{pattern(t, "e+")}, Within: 2 * time.Second, ValidFor: 14 * 24 * time.Hour,
+		BodyLacks: []string{"d"}, BodyMatches: []Pattern{pattern(t, "e+")}, Within: 2 * time.Second, ValidFor: span(14 * 24 * time.Hour),
 	}
 	h := &HTTP{HTTPRequest: request(), Expect: expect}
 	b := &Bandwidth{HTTPRequest: request(), Profile: pt(t, "slow-4g"), Expect: BandwidthExpect{expect, time.Second, 100}}
@@ -41,7 +41,8 @@ func fullSpecs(t testing.TB) []Spec {
 	own.Headers, own.Expect.Headers = map[string]secret.String{}, map[string]string{} // as none is on the wire
 	d := &DNS{Domain: "example.com", Type: "MX", Server: "192.0.2.53", Transport: "tcp", Recursion: false,
 		Expect: DNSExpect{Rcode: "NXDOMAIN", Answer: []string{"10 a.example.com"}, AnswerContains: []string{"20 b.example.com"}, MinAnswers: 0, Within: time.Second}}
-	c := &TLS{Address: "example.com:443", IP: "6", Expect: TLSExpect{time.Hour, time.Minute}}
+	c := &TLS{Address: "example.com:443", IP: "6", StartTLS: "smtp", Revocation: "crl",
+		Expect: TLSExpect{ValidFor: Lifetime{part: 1, whole: 3}, MinVersion: "1.3", Strong: true, SameCertificate: true, Within: time.Minute}}
 	specs := []Spec{{Kind: "http", Options: h}, {Kind: "bandwidth", Options: b}, {Kind: "bandwidth", Options: own}, {Kind: "dns", Options: d}, {Kind: "tls", Options: c}}
 	for i := range specs {
 		specs[i].Name, specs[i].Every, specs[i].Timeout = fmt.Sprintf("check-%d", i), time.Minute, 10*time.Second

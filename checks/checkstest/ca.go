@@ -1,6 +1,7 @@
 package checkstest
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -33,7 +34,7 @@ func NewCA() (*CA, error) {
 			NotAfter:              now.AddDate(10, 0, 0),
 			IsCA:                  true,
 			BasicConstraintsValid: true,
-			KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+			KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature,
 		}
 	}
 	rootKey, err := newKey()
@@ -71,6 +72,13 @@ type Leaf struct {
 	SelfSigned bool
 	// Bare leaves the intermediate out of what is served.
 	Bare bool
+	// Key is the private key; nil means a fresh one on P-256.
+	Key crypto.Signer
+	// IssuerURL and ListURL say where the issuer's certificate and its list of
+	// revoked certificates are; empty means that the certificate does not.
+	IssuerURL, ListURL string
+	// MustStaple demands an OCSP staple of whoever serves it.
+	MustStaple bool
 }
 
 // ExpiringIn describes a certificate of the usual 90 days that ends at now + d,
@@ -112,15 +120,28 @@ func (ca *CA) Issue(leaf Leaf) (tls.Certificate, error) {
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	key, err := newKey()
-	if err != nil {
-		return tls.Certificate{}, err
+	if leaf.IssuerURL != "" {
+		template.IssuingCertificateURL = []string{leaf.IssuerURL}
 	}
-	parent, signer := ca.intermediate, ca.key
+	if leaf.ListURL != "" {
+		template.CRLDistributionPoints = []string{leaf.ListURL}
+	}
+	if leaf.MustStaple {
+		template.ExtraExtensions = []pkix.Extension{{Id: tlsFeature, Value: []byte{0x30, 3, 2, 1, 5}}}
+	}
+	key := leaf.Key
+	if key == nil {
+		fresh, err := newKey()
+		if err != nil {
+			return tls.Certificate{}, err
+		}
+		key = fresh
+	}
+	parent, signer := ca.intermediate, crypto.Signer(ca.key)
 	if leaf.SelfSigned {
 		parent, signer = template, key
 	}
-	cert, err := sign(template, parent, &key.PublicKey, signer)
+	cert, err := sign(template, parent, key.Public(), signer)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -147,7 +168,7 @@ func serial() *big.Int {
 	return n
 }
 
-func sign(template, parent *x509.Certificate, key *ecdsa.PublicKey, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
+func sign(template, parent *x509.Certificate, key crypto.PublicKey, signer crypto.Signer) (*x509.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key, signer)
 	if err != nil {
 		return nil, fmt.Errorf("signing a certificate for %s: %w", template.Subject.CommonName, err)

@@ -27,13 +27,17 @@ type TLS struct {
 	mu    sync.Mutex
 	cert  tls.Certificate
 	fault TLSFault
+	tune  func(*tls.Config) // nil for none
 }
 
 // NewTLS starts a server on a free port of 127.0.0.1.
-func NewTLS(cert tls.Certificate) (*TLS, error) {
+func NewTLS(cert tls.Certificate) (*TLS, error) { return NewTLSAt("127.0.0.1:0", cert) }
+
+// NewTLSAt starts a server on host:port.
+func NewTLSAt(addr string, cert tls.Certificate) (*TLS, error) {
 	s := &TLS{cert: cert}
 	var err error
-	if s.listener, err = listen("127.0.0.1:0"); err != nil {
+	if s.listener, err = listen(addr); err != nil {
 		return nil, err
 	}
 	s.listener.start(s.serve)
@@ -60,11 +64,21 @@ func (s *TLS) SetFault(f TLSFault) {
 	s.fault = f
 }
 
+// Tune has every handshake's configuration changed by f; nil ends that.
+func (s *TLS) Tune(f func(*tls.Config)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tune = f
+}
+
 func (s *TLS) serve(conn net.Conn) {
 	s.mu.Lock()
-	cert, fault := s.cert, s.fault
+	cert, fault, tune := s.cert, s.fault, s.tune
 	s.mu.Unlock()
 	config := &tls.Config{Certificates: []tls.Certificate{cert}}
+	if tune != nil {
+		tune(config)
+	}
 	switch fault {
 	case TLSStall:
 		io.Copy(io.Discard, conn)

@@ -17,9 +17,10 @@ import (
 // code counts: a test may bring in whatever it needs.
 var mayImport = map[string][]string{
 	"cmd/nines":            {"..."},
-	"checks":               {"checks/throttle"},
+	"checks":               {"checks/starttls", "checks/throttle"},
 	"checks/throttle":      {},
 	"checks/checkstest":    {},
+	"checks/starttls":      {},
 	"regions":              {"checks"},
 	"prober":               {"regions", "checks"},
 	"notifier":             {"notifier/rotation"},
