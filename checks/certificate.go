@@ -39,8 +39,8 @@ func (t *Trust) judge(state *tls.ConnectionState, name string, now time.Time) (i
 	if t.Insecure {
 		return id, finding{}
 	}
-	if now.Before(earliestNow) {
-		return id, against(ProberClock, "this machine's clock says %s, which is past: certificates cannot be judged by it", now.UTC().Format(time.RFC3339))
+	if f := judgeClock(now); f.status != "" {
+		return id, f
 	}
 	if f := judgeDates(leaf, now); f.status != "" {
 		return id, f
@@ -58,6 +58,15 @@ func (t *Trust) judge(state *tls.ConnectionState, name string, now time.Time) (i
 	}
 	id.staple = t.readStaple(state.OCSPResponse, id.built, now)
 	return id, id.staple.revoked(leaf)
+}
+
+// judgeClock doubts a clock that cannot be right. One that is ahead looks like
+// the future from here; the scheduler's clock tells (package prober).
+func judgeClock(now time.Time) finding {
+	if !now.Before(earliestNow) {
+		return finding{}
+	}
+	return against(ProberClock, "this machine's clock says %s, which is past: certificates cannot be judged by it", now.UTC().Format(time.RFC3339))
 }
 
 func judgeDates(cert *x509.Certificate, now time.Time) finding {
@@ -96,6 +105,9 @@ func (id identity) validFor(wanted Lifetime, now time.Time) finding {
 }
 
 func (id identity) lasts(wanted time.Duration, now time.Time) finding {
+	if f := judgeClock(now); f.status != "" {
+		return f
+	}
 	left := id.expires.Sub(now)
 	if left >= wanted {
 		return finding{}

@@ -169,8 +169,11 @@ func (t *TLS) probe(ctx context.Context, env *Env, watch *stopwatch, facts Facts
 	state, now := secured.ConnectionState(), env.now()
 	id, f := t.judge(&state, name, now)
 	id.describe(&state, now, facts)
-	if f.reason == TLSRevoked && t.Revocation == revocationOff {
-		f = finding{}
+	if t.Revocation == revocationOff {
+		id.staple = nil
+		if f.reason == TLSRevoked {
+			f = finding{}
+		}
 	}
 	if f.status != "" {
 		return f
@@ -262,6 +265,9 @@ func (e *TLSExpect) judge(id identity, state *tls.ConnectionState, now time.Time
 		weak = weak.soften()
 	}
 	found := []finding{revocation, expiry, olderThan(e.MinVersion, state.Version), weak, id.staple.unsound(id.leaf)}
+	if expiry.status == Unknown { // by this clock nothing can be said
+		return expiry
+	}
 	slices.SortStableFunc(found, func(a, b finding) int { return badness(b.status) - badness(a.status) })
 	return found[0]
 }
@@ -282,6 +288,7 @@ func (t *TLS) revocation(ctx context.Context, env *Env, id identity, now time.Ti
 	switch {
 	case says.err == errNoList:
 		facts["crl"] = listNone
+		return finding{}
 	case says.err != nil:
 		facts["crl"] = listUnavailable
 	case says.revoked != "":

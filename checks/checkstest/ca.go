@@ -77,6 +77,8 @@ type Leaf struct {
 	// IssuerURL and ListURL say where the issuer's certificate and its list of
 	// revoked certificates are; empty means that the certificate does not.
 	IssuerURL, ListURL string
+	// ForClients makes it one to show to servers.
+	ForClients bool
 	// MustStaple demands an OCSP staple of whoever serves it.
 	MustStaple bool
 }
@@ -119,6 +121,9 @@ func (ca *CA) Issue(leaf Leaf) (tls.Certificate, error) {
 		} else {
 			template.DNSNames = append(template.DNSNames, name)
 		}
+	}
+	if leaf.ForClients {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}
 	if leaf.IssuerURL != "" {
 		template.IssuingCertificateURL = []string{leaf.IssuerURL}

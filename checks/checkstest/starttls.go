@@ -160,7 +160,7 @@ func (p *plain) flood(text string) {
 
 func (p *plain) smtp() bool {
 	p.say("220-mail.example.com ESMTP\r\n220 ready\r\n")
-	if !p.hear("EHLO [127.0.0.1]") {
+	if !p.hear("EHLO ") {
 		return false
 	}
 	if p.fault == StartTLSLack {
@@ -177,7 +177,17 @@ func (p *plain) imap() bool {
 		return false
 	}
 	p.say("* OK [CAPABILITY IMAP4rev1 STARTTLS] ready\r\n")
-	return p.hear("A1 STARTTLS\r\n") && p.answer("* BYE-BYE is no answer\r\na1 OK begin\r\n", "a1 NO not today\r\n")
+	for {
+		line, err := p.in.ReadString('\n')
+		tag, command, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch {
+		case err != nil:
+			return false
+		case strings.EqualFold(command, "STARTTLS"):
+			return p.answer("* BYE-BYE is no answer\r\n"+tag+" OK begin\r\n", tag+" NO not today\r\n")
+		}
+		p.say("* CAPABILITY IMAP4rev1 STARTTLS\r\n" + tag + " OK\r\n")
+	}
 }
 
 func (p *plain) pop3() bool {

@@ -96,6 +96,9 @@ func TestFaults(t *testing.T) {
 					tt.want = is(starttls.ErrInjected)
 				}
 			}
+			if protocol == "mysql" && fault == checkstest.StartTLSReset {
+				continue // it speaks first: the reset may come while connecting
+			}
 			t.Run(protocol+"/"+tt.name, func(t *testing.T) {
 				s.SetFault(fault)
 				patience := 10 * time.Second
@@ -195,7 +198,7 @@ func FuzzUpgrade(f *testing.F) {
 		for _, r := range []io.Reader{bytes.NewReader(answers), one{bytes.NewReader(answers)}} {
 			p := &pipe{Reader: r}
 			err := starttls.Upgrade(p, protocols[int(which)%len(protocols)])
-			if err != nil && (len(err.Error()) > 300 || strings.ContainsAny(err.Error(), "\r\n\x00\x1b")) {
+			if err != nil && (len(err.Error()) > 500 || strings.ContainsAny(err.Error(), "\r\n\x00\x1b")) {
 				t.Errorf("unfit for people: %q", err)
 			}
 			if p.asked.Len() > 200 {
