@@ -37,6 +37,8 @@ type Kind struct {
 var kinds = map[string]Kind{
 	"http":      {"an HTTP or HTTPS request and what its answer must be", func() Options { return newHTTP() }},
 	"dns":       {"a DNS question and what its answer must be", func() Options { return newDNS() }},
+	"icmp":      {"echo requests, as ping sends them", func() Options { return newICMP() }},
+	"tcp":       {"a TCP connection and what is said over it", func() Options { return newTCP() }},
 	"tls":       {"a TLS handshake and how long its certificate is valid", func() Options { return newTLS() }},
 	"bandwidth": {"an HTTP request over a throttled connection", func() Options { return newBandwidth() }},
 }

@@ -21,7 +21,8 @@ const (
 	stageTLS
 	stageHeader // the request is on its way, the answer's header is awaited
 	stageBody
-	stageDNS // a DNS question is on its way, its answer is awaited
+	stageDNS    // a DNS question is on its way, its answer is awaited
+	stageAnswer // something was sent over a connection, and the answer is awaited
 )
 
 // timeouts is the reason of a run that ends while in a stage.
@@ -31,6 +32,7 @@ var timeouts = [...]Reason{
 	stageHeader:  HTTPTimeout,
 	stageBody:    HTTPTimeout,
 	stageDNS:     DNSTimeout,
+	stageAnswer:  ContentTimeout,
 }
 
 // finding is one thing that a run says against its target, or against this
@@ -100,6 +102,8 @@ func classify(at stage, err error) finding {
 		return classifyTLS(err)
 	case stageDNS:
 		return classifyDNS(err)
+	case stageAnswer: // a connection over which nothing can be said
+		return against(ConnectReset, "the connection was cut while %s: %s", at, brief(err))
 	}
 	return classifyHTTP(at, err)
 }
@@ -111,6 +115,7 @@ func (s stage) String() string {
 		stageHeader:  "waiting for the answer",
 		stageBody:    "reading the answer",
 		stageDNS:     "waiting for the name server",
+		stageAnswer:  "waiting for the answer",
 	}[s]
 }
 
