@@ -142,7 +142,7 @@ func TestICMPLoss(t *testing.T) {
 			c.Expect.MaxLoss = Ratio{49, true}
 			wants(t, run(t, c, 10*time.Second, loopback()), Down, ConnectLoss)
 			wants(t, run(t, icmpTo("127.0.0.2"), 500*time.Millisecond, loopback()), Down, ConnectTimeout) // nobody answers there
-			c.Count, c.Interval = 100, time.Second                                                            // more than there is time for
+			c.Count, c.Interval = 100, time.Second                                                        // more than there is time for
 			r = run(t, c, 500*time.Millisecond, loopback())
 			wants(t, r, Up, "")
 			if r.Facts["sent"] != 1 {
@@ -200,8 +200,8 @@ func TestICMPUnreachable(t *testing.T) {
 			}
 			env := &Env{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.51.100.0/24")}}
 			wants(t, run(t, icmpTo("192.0.2.2"), 10*time.Second, env), Up, "")
-			wants(t, run(t, icmpTo("203.0.113.9"), 5*time.Second, env), Down, ConnectUnreachable)
-			wants(t, run(t, icmpTo("198.51.100.9"), 5*time.Second, env), Down, ConnectUnreachable)
+			wants(t, run(t, icmpTo("203.0.113.9"), 2*time.Second, env), Down, ConnectUnreachable)
+			wants(t, run(t, icmpTo("198.51.100.9"), 2*time.Second, env), Down, ConnectUnreachable)
 		})
 	}
 }

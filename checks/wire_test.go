@@ -43,7 +43,10 @@ func fullSpecs(t testing.TB) []Spec {
 		Expect: DNSExpect{Rcode: "NXDOMAIN", Answer: []string{"10 a.example.com"}, AnswerContains: []string{"20 b.example.com"}, MinAnswers: 0, Within: time.Second}}
 	c := &TLS{Address: "example.com:443", IP: "6", StartTLS: "smtp", Revocation: "crl",
 		Expect: TLSExpect{ValidFor: Lifetime{part: 1, whole: 3}, MinVersion: "1.3", Strong: true, SameCertificate: true, Within: time.Minute}}
-	specs := []Spec{{Kind: "http", Options: h}, {Kind: "bandwidth", Options: b}, {Kind: "bandwidth", Options: own}, {Kind: "dns", Options: d}, {Kind: "tls", Options: c}}
+	tcp := &TCP{Address: "example.com:25", IP: "each", Send: secret.New("PING"), TLS: true, StartTLS: "smtp",
+		Expect: TCPExpect{Contains: []string{"a"}, Matches: []Pattern{pattern(t, "b+")}, ValidFor: span(time.Hour), AllAddresses: true, Within: time.Second}}
+	ping := &ICMP{Host: "example.com", IP: "6", Count: 5, Interval: time.Second, Size: 100, Expect: ICMPExpect{MaxLoss: Ratio{percent: 12.5, set: true}, Within: time.Second}}
+	specs := []Spec{{Kind: "tcp", Options: tcp}, {Kind: "icmp", Options: ping}, {Kind: "http", Options: h}, {Kind: "bandwidth", Options: b}, {Kind: "bandwidth", Options: own}, {Kind: "dns", Options: d}, {Kind: "tls", Options: c}}
 	for i := range specs {
 		specs[i].Name, specs[i].Every, specs[i].Timeout = fmt.Sprintf("check-%d", i), time.Minute, 10*time.Second
 	}
@@ -74,7 +77,7 @@ func TestWireRoundTrip(t *testing.T) {
 }
 
 func TestWireCarriesSecretsAndNothingElseDoes(t *testing.T) {
-	s := fullSpecs(t)[0]
+	s := fullSpecs(t)[2]
 	wire, err := s.Wire()
 	if err != nil || !strings.Contains(string(wire), "k3y") || !strings.Contains(string(wire), `"password":"pw"`) {
 		t.Errorf("%v\n%s", err, wire)

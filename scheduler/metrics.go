@@ -83,7 +83,10 @@ var (
 	httpPhase      = desc("probe_http_duration_seconds", "How long each phase took.", "check", "region", "phase")
 	dnsPhase       = desc("probe_dns_duration_seconds", "How long each phase took.", "check", "region", "phase")
 	dnsAnswers     = desc("probe_dns_answer_rrs", "How many records the answer has.", "check", "region")
-	certExpiry     = desc("probe_ssl_earliest_cert_expiry", "When the certificate expires, in Unix time.", "check", "region")
+	certExpiry     = desc("probe_ssl_earliest_cert_expiry", "When the first certificate of the chain expires, in Unix time.", "check", "region")
+	chainExpiry    = desc("probe_ssl_last_chain_expiry_timestamp_seconds", "When the chain that lasts longest expires, in Unix time.", "check", "region")
+	icmpPhase      = desc("probe_icmp_duration_seconds", "How long each phase took.", "check", "region", "phase")
+	icmpLost       = desc("nines_probe_icmp_loss_ratio", "Which part of the echo requests was not answered.", "check", "region")
 	tlsVersion     = desc("probe_tls_version_info", "The version of TLS that was used.", "check", "region", "version")
 )
 
@@ -188,10 +191,16 @@ func collectResult(to chan<- prometheus.Metric, kind string, r *checks.Result) {
 			tell(httpVersion, v)
 		}
 	}
-	if text, ok := r.Facts["cert_expires"].(string); ok {
-		if t, err := time.Parse(time.RFC3339, text); err == nil {
-			tell(certExpiry, float64(t.Unix()))
+	for d, fact := range map[*prometheus.Desc]string{certExpiry: earliestEnd(r), chainExpiry: "cert_expires"} {
+		if text, ok := r.Facts[fact].(string); ok {
+			if t, err := time.Parse(time.RFC3339, text); err == nil {
+				tell(d, float64(t.Unix()))
+			}
 		}
+	}
+	if sent, ok := toFloat(r.Facts["sent"]); ok && sent > 0 {
+		received, _ := toFloat(r.Facts["received"])
+		tell(icmpLost, (sent-received)/sent)
 	}
 	version, usedTLS := r.Facts["tls_version"].(string)
 	if usedTLS {
@@ -207,16 +216,31 @@ func collectResult(to chan<- prometheus.Metric, kind string, r *checks.Result) {
 		tell(probeDNSLookup, ms/1000)
 	}
 	phase := httpPhase
-	if kind == "dns" {
+	switch kind {
+	case "dns":
 		phase = dnsPhase
-	} else if _, ok := r.Facts["http_status"]; ok {
+	case "icmp":
+		phase = icmpPhase
+	}
+	if _, ok := r.Facts["http_status"]; ok {
 		tell(httpSSL, truth(usedTLS))
 	}
 	for ours, theirs := range phaseNames {
 		if ms, ok := r.Phases[ours]; ok {
+			if kind == "icmp" && ours == "connect" {
+				theirs = "rtt"
+			}
 			tell(phase, ms/1000, theirs)
 		}
 	}
+}
+
+// earliestEnd is the fact that says when the first certificate of a chain ends.
+func earliestEnd(r *checks.Result) string {
+	if r.Facts["chain_expires"] != nil {
+		return "chain_expires"
+	}
+	return "cert_expires"
 }
 
 // phaseNames are blackbox_exporter's names of our phases.
