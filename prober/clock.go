@@ -3,6 +3,8 @@ package prober
 import (
 	"sync"
 	"time"
+
+	"nines/checks"
 )
 
 const (
@@ -151,4 +153,30 @@ func (c *clock) offset() (time.Duration, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return -(c.low + (c.high-c.low)/2), c.known
+}
+
+// doubt makes the result of a run that began at begun unknown if this machine's
+// clock cannot be believed: it is off, or was set meanwhile. That a certificate
+// is expired, or not valid yet, is not believed either before the scheduler has
+// said what time it is: a clock that is off from the start looks like that.
+func (c *clock) doubt(r *checks.Result, begun stamp) {
+	end := c.stamp()
+	took := end.mono - begun.mono
+	now, off := c.now()
+	_, known := c.offset()
+	judgedByDate := r.Reason == checks.TLSExpired || r.Reason == checks.TLSNotYetValid
+	why := ""
+	switch {
+	case off != 0:
+		why = "the prober's clock is " + ahead(off) + " the scheduler's"
+		r.At = now.Add(-took)
+	case (end.wall.Sub(begun.wall) - took).Abs() >= clockJump:
+		why = "the prober's clock was set during the run"
+	case judgedByDate && !known:
+		why = "the prober's clock was not compared with the scheduler's yet, by which " + r.Detail
+	default:
+		return
+	}
+	r.Status, r.Reason, r.Detail = checks.Unknown, checks.ProberClock, why
+	r.Normalize()
 }

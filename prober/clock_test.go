@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"nines/checks"
 )
 
 func TestClockOffset(t *testing.T) {
@@ -89,4 +91,50 @@ func TestClockThatWasSet(t *testing.T) {
 			t.Error("the jump is told twice")
 		}
 	})
+}
+
+// What a run finds under a clock that is wrong is not the target's fault.
+func TestClockDoubtsResults(t *testing.T) {
+	year := 365 * 24 * time.Hour
+	expired := checks.Result{Status: checks.Down, Reason: checks.TLSExpired, Detail: "the certificate expired"}
+	up := checks.Result{Status: checks.Up}
+	for _, test := range []struct {
+		name   string
+		off    time.Duration // of our clock, when the run begins
+		known  bool          // whether the scheduler has told the time
+		set    time.Duration // by how much the clock is set during the run
+		found  checks.Result
+		reason checks.Reason
+	}{
+		{"right", 0, true, 0, expired, checks.TLSExpired},
+		{"a little off", 4 * time.Second, true, 0, expired, checks.TLSExpired},
+		{"years ahead", 2 * year, true, 0, expired, checks.ProberClock},
+		{"years behind", -2 * year, true, 0, up, checks.ProberClock},
+		{"never compared", 2 * year, false, 0, expired, checks.ProberClock},
+		{"never compared, and no date in it", 2 * year, false, 0, up, ""},
+		{"set meanwhile", 0, false, year, up, checks.ProberClock},
+		{"set back meanwhile", 0, true, -year, expired, checks.ProberClock},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				off := test.off
+				c := newClock(func() time.Time { return time.Now().Add(off) })
+				if test.known {
+					c.measure(c.stamp(), time.Now())
+				}
+				begun := c.stamp()
+				r := test.found
+				r.At = begun.wall
+				time.Sleep(time.Second)
+				off += test.set
+				c.doubt(&r, begun)
+				if r.Reason != test.reason || r.Reason == checks.ProberClock && r.Status != checks.Unknown {
+					t.Errorf("got %s %q (%s)", r.Status, r.Reason, r.Detail)
+				}
+				if test.known && test.set == 0 && r.Reason == checks.ProberClock && time.Since(r.At) != time.Second {
+					t.Errorf("the run began at %v, it is %v", r.At, time.Now())
+				}
+			})
+		})
+	}
 }
