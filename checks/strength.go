@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // The smallest keys that are not weak, in bits: those of 112-bit strength
@@ -32,12 +33,24 @@ const defaultMinVersion = tls.VersionTLS12
 // server can be told from one that does not work. The newest version and the
 // strongest cipher that both sides know are still preferred.
 func offerAll(config *tls.Config) *tls.Config {
-	config.MinVersion = tls.VersionTLS10
-	for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
-		config.CipherSuites = append(config.CipherSuites, suite.ID)
-	}
+	config.MinVersion, config.CipherSuites = tls.VersionTLS10, allSuites()
 	return config
 }
+
+var allSuites = sync.OnceValue(func() (ids []uint16) {
+	for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+		ids = append(ids, suite.ID)
+	}
+	return ids
+})
+
+var weakSuites = sync.OnceValue(func() map[uint16]bool {
+	weak := map[uint16]bool{}
+	for _, suite := range tls.InsecureCipherSuites() {
+		weak[suite.ID] = true
+	}
+	return weak
+})
 
 // olderThan is the expectation that a version is at least wanted, as 1.2.
 func olderThan(wanted string, got uint16) finding {
@@ -54,8 +67,7 @@ func (id identity) weaknesses(state *tls.ConnectionState) []string {
 	if state.Version < defaultMinVersion {
 		weak = append(weak, "the protocol is "+tls.VersionName(state.Version))
 	}
-	insecure := func(s *tls.CipherSuite) bool { return s.ID == state.CipherSuite }
-	if slices.ContainsFunc(tls.InsecureCipherSuites(), insecure) {
+	if weakSuites()[state.CipherSuite] {
 		weak = append(weak, "the cipher is "+tls.CipherSuiteName(state.CipherSuite))
 	}
 	chain := id.built

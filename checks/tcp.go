@@ -143,7 +143,7 @@ func (c *TCP) probe(ctx context.Context, env *Env, watch *stopwatch, facts Facts
 		}
 		state, now := secured.ConnectionState(), env.now()
 		id, f := c.judge(&state, name, now)
-		id.describe(&state, now, facts)
+		c.describe(id, &state, now, facts)
 		if f.status == "" {
 			f = id.validFor(c.Expect.ValidFor, now)
 		}

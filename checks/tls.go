@@ -2,11 +2,8 @@ package checks
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"fmt"
-	"math"
 	"net"
 	"net/netip"
 	"slices"
@@ -168,7 +165,7 @@ func (t *TLS) probe(ctx context.Context, env *Env, watch *stopwatch, facts Facts
 	}
 	state, now := secured.ConnectionState(), env.now()
 	id, f := t.judge(&state, name, now)
-	id.describe(&state, now, facts)
+	t.describe(id, &state, now, facts)
 	if t.Revocation == revocationOff {
 		id.staple = nil
 		if f.reason == TLSRevoked {
@@ -273,7 +270,13 @@ func (e *TLSExpect) judge(id identity, state *tls.ConnectionState, now time.Time
 }
 
 func badness(s Status) int {
-	return map[Status]int{"": 0, Unknown: 0, Up: 0, Degraded: 1, Down: 2}[s]
+	switch s {
+	case Down:
+		return 2
+	case Degraded:
+		return 1
+	}
+	return 0
 }
 
 // revocation is what the authority's list says of the certificate, where that
@@ -319,46 +322,4 @@ func sameCertificate(found []single) finding {
 		return finding{}
 	}
 	return against(TLSDiffers, "the addresses show %d different certificates: %s", len(ends), strings.Join(lines, ", ")).soften()
-}
-
-// Limits of what a certificate may say in a result.
-const (
-	maxNames   = 50
-	maxNameLen = 255
-)
-
-// describe puts what the handshake showed into facts.
-func (id identity) describe(state *tls.ConnectionState, now time.Time, facts Facts) {
-	facts["tls_version"] = tls.VersionName(state.Version)
-	facts["tls_cipher"] = tls.CipherSuiteName(state.CipherSuite)
-	facts["chain_length"] = len(state.PeerCertificates)
-	if id.leaf == nil {
-		return
-	}
-	print := sha256.Sum256(id.leaf.Raw)
-	facts["cert_expires"] = id.expires.UTC().Format(time.RFC3339)
-	facts["cert_days_left"] = math.Floor(id.expires.Sub(now).Hours()/24*10) / 10
-	facts["cert_not_before"] = id.leaf.NotBefore.UTC().Format(time.RFC3339)
-	facts["cert_lifetime_days"] = math.Round(id.life().Hours()/24*10) / 10
-	facts["cert_subject"] = clip(id.leaf.Subject.String(), maxNameLen)
-	facts["cert_issuer"] = clip(id.leaf.Issuer.String(), maxNameLen)
-	facts["cert_serial"] = clip(id.leaf.SerialNumber.Text(16), 64)
-	facts["cert_sha256"] = hex.EncodeToString(print[:])
-	facts["cert_key"] = keyOf(id.leaf)
-	facts["cert_signature"] = id.leaf.SignatureAlgorithm.String()
-	facts["chain_served"] = subjectsOf(state.PeerCertificates)
-	facts["chain_expires"] = id.earliest.UTC().Format(time.RFC3339)
-	facts["must_staple"] = mustStaple(id.leaf)
-	if id.built != nil {
-		facts["chain_built"] = subjectsOf(id.built)
-	}
-	if id.staple != nil {
-		facts["ocsp"] = id.staple.word
-	}
-	names := namesOf(id.leaf)
-	names = names[:min(len(names), maxNames)]
-	for i, name := range names {
-		names[i] = clip(name, maxNameLen)
-	}
-	facts["cert_sans"] = names
 }

@@ -26,6 +26,7 @@ type Trust struct {
 	own     []tls.Certificate // of ClientCert and ClientKey
 	cached  atomic.Pointer[vouched]
 	staple  atomic.Pointer[checkedStaple]
+	drawn   atomic.Pointer[portrait]
 	lists   revocationLists
 }
 
