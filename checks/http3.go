@@ -137,7 +137,7 @@ func (p Protocol) judgeQUIC(err error, beside *overTCP) finding {
 		return classify(stageConnect, err)
 	case otherVersion:
 		return p.refused("it speaks other versions of QUIC")
-	case wasTransport && failed.ErrorCode == quic.TransportErrorCode(0x100+int(noProtocol)):
+	case wasTransport && failed.ErrorCode == 0x100+noProtocol:
 		return p.refused("it knows none of the protocols that the handshake offered")
 	case wasTransport && failed.ErrorCode.IsCryptoError():
 		return against(TLSHandshake, "%s", brief(failed))

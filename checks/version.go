@@ -1,9 +1,7 @@
 package checks
 
 import (
-	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -73,13 +71,16 @@ func (p Protocol) refused(format string, args ...any) finding {
 }
 
 // noProtocol is the alert of a server that knows none of the protocols that it
-// was offered (RFC 7301, section 3.2).
-const noProtocol = tls.AlertError(120)
+// was offered (RFC 7301, section 3.2), and what crypto/tls says upon it.
+const (
+	noProtocol     = 120
+	noProtocolText = "no application protocol"
+)
 
 // judgeHandshake makes a failed handshake one over the version when that is
 // what it failed for.
 func (p Protocol) judgeHandshake(err error) finding {
-	if alert, ok := errors.AsType[tls.AlertError](err); ok && alert == noProtocol && p.demanded() {
+	if p.demanded() && strings.Contains(err.Error(), noProtocolText) {
 		return p.refused("it knows none of the protocols that the handshake offered")
 	}
 	return classify(stageTLS, err)
