@@ -171,6 +171,12 @@ func (p *proxy) waits(to place) finding {
 // unreached are the answers of a proxy that did not get through.
 var unreached = []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
 
+// tinyproxyCannot reports whether tinyproxy says that it did not get through:
+// with a status that others have for faults of their own.
+func tinyproxyCannot(answered *http.Response) bool {
+	return answered.StatusCode == http.StatusInternalServerError && strings.HasSuffix(answered.Status, "Unable to connect")
+}
+
 // tunnelHTTP asks the proxy at the other end of conn for a tunnel.
 func (p *proxy) tunnelHTTP(conn net.Conn, to place) finding {
 	header := http.Header{"User-Agent": {userAgent}}
@@ -189,8 +195,8 @@ func (p *proxy) tunnelHTTP(conn net.Conn, to place) finding {
 		return p.waits(to)
 	case err != nil:
 		return p.unusable(classify(stageHeader, err))
-	case slices.Contains(unreached, answered.StatusCode):
-		return p.cannot(to, "it answered "+statusText(answered.StatusCode))
+	case slices.Contains(unreached, answered.StatusCode), tinyproxyCannot(answered):
+		return p.cannot(to, "it answered "+clip(answered.Status, 80))
 	case answered.StatusCode < 200 || answered.StatusCode > 299:
 		return p.refuses(answered.StatusCode)
 	case reader.Buffered() > 0:
