@@ -188,3 +188,26 @@ func TestShownURL(t *testing.T) {
 		}
 	}
 }
+
+// Wherever a redirect leads, only the origin that it came from gets the
+// credentials, and only the web is led to.
+func FuzzRedirected(f *testing.F) {
+	for _, location := range []string{"/end", "//b.test/", "http://a.test:443/", "https://a.test@b.test/", "https://a.test.:443/", "https://A.TEST/", "file:///etc/passwd", "http://[::1", "\x00", "https://ą.test/", "?x=1"} {
+		f.Add(location, 302)
+		f.Add(location, 307)
+	}
+	f.Fuzz(func(t *testing.T, location string, status int) {
+		h := hopTo(t, func(h *HTTP) { h.Bearer, h.Method, h.Body = secret.New("t0ken"), "POST", "payload" }, "https://a.test/x")
+		next, err := h.redirected(redirectTo(status, location))
+		if err != nil || next == nil {
+			return
+		}
+		own := next.place == place{"https", "a.test", 443}
+		if own != (next.header.Get("Authorization") != "") || !own && (next.body != "" || next.staysWith(h) == nil) {
+			t.Errorf("%q with %d: %+v", location, status, next)
+		}
+		if next.url.User != nil || next.url.Scheme != "http" && next.url.Scheme != "https" || len(next.line(status, nil)) > 300 {
+			t.Errorf("%q leads to %v", location, next.url)
+		}
+	})
+}

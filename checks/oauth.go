@@ -96,7 +96,10 @@ func (x *exchange) authorize(ctx context.Context, h *hop) (*hop, finding) {
 	var token *oauth2.Token
 	select {
 	case token = <-x.tokens:
-	case <-ctx.Done():
+	case <-ctx.Done(): // while another run was getting one
+		if len(a.watch.phases) == 0 {
+			a.watch.mark(phaseFirstByte)
+		}
 		return h, x.OAuth2.failed(ctx, ctx.Err())
 	}
 	defer func() { x.tokens <- token }()

@@ -252,3 +252,22 @@ func TestProxyFaults(t *testing.T) {
 		}
 	}
 }
+
+// What is read as a proxy can be used as one, and what is not is not repeated.
+func FuzzProxyOf(f *testing.F) {
+	for _, text := range []string{"http://u:p@proxy.test:3128", "https://proxy.test/", "socks5://u:p@[::1]", "socks5h://a", "http://:p@a", "http://a:0", "http://a?b", "%zz", ""} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := proxyOf("http://user:s3cret7@" + text)
+		if err != nil {
+			if strings.Contains(err.Error(), "s3cret7") {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		if !validHost(p.place.host) || p.place.port == 0 || proxyPorts[p.place.scheme] == 0 {
+			t.Errorf("%q is read as %+v", text, p.place)
+		}
+	})
+}
