@@ -28,6 +28,7 @@ func newBandwidth() *Bandwidth { return &Bandwidth{HTTPRequest: newHTTPRequest(m
 // Faults says what is wrong with the options.
 func (b *Bandwidth) Faults() []Fault {
 	faults := append(b.HTTPRequest.faults(), b.Profile.faults()...)
+	faults = append(faults, b.HTTPRequest.slowFaults(b.Expect.AllAddresses)...)
 	faults = append(faults, b.Expect.HTTPExpect.faults()...)
 	faults = append(faults, durationFaults("expect.first_byte_within", b.Expect.FirstByteWithin)...)
 	switch {

@@ -71,6 +71,7 @@ var (
 	errTooLarge    = errors.New("larger than allowed")
 	errNothing     = errors.New("the connection was closed without an answer")
 	errHeaderShort = errors.New("the connection was closed within the header of the answer")
+	errGaveUp      = errors.New("the request was given up")
 )
 
 // classify says what an error in a stage means.
@@ -173,13 +174,15 @@ func classifyDNS(err error) finding {
 func classifyHTTP(at stage, err error) finding {
 	text := err.Error()
 	switch {
-	case errors.Is(err, errTooLarge), strings.Contains(text, "header list larger"):
+	case errors.Is(err, errTooLarge):
 		return against(HTTPTooLarge, "%v", err)
 	case errors.Is(err, errNothing), errors.Is(err, errHeaderShort):
 		return against(HTTPReset, "%v", err)
 	case isReset(err), errors.Is(err, net.ErrClosed):
 		return against(HTTPReset, "the connection was reset while %s", at)
-	case strings.Contains(text, "stream error:"), strings.Contains(text, "GOAWAY"):
+	case errors.Is(err, errPacking):
+		return against(HTTPProtocol, "%v", err)
+	case errors.Is(err, errGaveUp), strings.Contains(text, "stream error:"), strings.Contains(text, "GOAWAY"):
 		return against(HTTPReset, "the server gave up while %s: %s", at, text)
 	case at == stageBody && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)):
 		return against(HTTPTruncated, "the connection was closed before the end of the body")

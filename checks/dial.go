@@ -71,28 +71,38 @@ func alternate(addrs []netip.Addr) []netip.Addr {
 // connect opens a TCP connection to the first of the addresses that answers.
 // The addresses have been admitted.
 func (e *Env) connect(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, error) {
+	return race(ctx, addrs, func(ctx context.Context, addr netip.Addr) (net.Conn, error) {
+		return e.connectOne(ctx, addr, port)
+	}, func(conn net.Conn) { conn.Close() })
+}
+
+// race opens a connection to the first of the addresses that answers, each
+// tried beside the others a moment after the one before it. Those that come too
+// late are dropped.
+func race[T any](ctx context.Context, addrs []netip.Addr, open func(context.Context, netip.Addr) (T, error), drop func(T)) (T, error) {
 	if len(addrs) == 1 {
-		return e.connectOne(ctx, addrs[0], port)
+		return open(ctx, addrs[0])
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type attempt struct {
-		conn net.Conn
+		conn T
 		err  error
 	}
 	attempts := make(chan attempt)
+	var none T
 	var firstErr error
 	for next, pending := 0, 0; ; {
 		if next < len(addrs) {
 			addr := addrs[next]
 			next, pending = next+1, pending+1
 			go func() {
-				conn, err := e.connectOne(ctx, addr, port)
+				conn, err := open(ctx, addr)
 				select {
 				case attempts <- attempt{conn, err}:
 				case <-ctx.Done(): // another was faster, or the run has ended
-					if conn != nil {
-						conn.Close()
+					if err == nil {
+						drop(conn)
 					}
 				}
 			}()
@@ -111,10 +121,10 @@ func (e *Env) connect(ctx context.Context, addrs []netip.Addr, port uint16) (net
 				firstErr = a.err // what a target did says more than that we lack a route
 			}
 			if pending--; pending == 0 && next == len(addrs) {
-				return nil, firstErr
+				return none, firstErr
 			}
 		case <-ctx.Done():
-			return nil, fmt.Errorf("connecting to %v and %d more: %w", addrs[0], len(addrs)-1, ctx.Err())
+			return none, fmt.Errorf("connecting to %v and %d more: %w", addrs[0], len(addrs)-1, ctx.Err())
 		}
 	}
 }

@@ -1,17 +1,15 @@
 package checks
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -25,56 +23,134 @@ const (
 	plainBuffer     = 4 << 10
 )
 
+// fetching is how a request is sent, apart from what it asks for. The zero
+// value is for an answer whose body nobody looks at.
+type fetching struct {
+	slow     *throttle.Link // nil: as fast as the network goes
+	keepBody bool
+	jar      http.CookieJar // keeps the cookies of every answer; nil: one of the run's own, for redirects
+	pinned   netip.Addr     // the only address of the URL's host to use, admitted; invalid: any that it has
+}
+
 // exchange is one run of a request: its hops and the connection that they
 // use at the time.
 type exchange struct {
 	*HTTPRequest
+	fetching
 	env    *Env
-	slow   *throttle.Link // nil: as fast as the network goes
 	answer *answer
-	jar    http.CookieJar // from the first redirect on
+	before Phases // what the hops before this one took
 
-	place  place
-	conn   net.Conn         // nil when none is open
-	stop   func() bool      // ends the watch over conn
-	h1     *bufio.Reader    // of conn, for HTTP/1.1
-	limit  *limited         // beneath h1
-	h2     *http.ClientConn // of conn, for HTTP/2
-	upload chan error       // of a body that is sent beside reading; nil when none is
+	place place
+	conn  net.Conn    // nil when none is open
+	stop  func() bool // ends the watch over conn
+	// How conn is spoken over; one of them once it is open.
+	h1 *http1
+	h2 *http.ClientConn
+	h3 *http3Conn
+
+	frames *framed // beneath h2
 }
 
 // fetch sends the request, follows redirects and reads the last answer. What
 // was found out is in the answer even when there is a finding. With a slow link
 // it keeps to HTTP/1.1, whose turns can be told.
 func (r *HTTPRequest) fetch(ctx context.Context, env *Env, slow *throttle.Link, keepBody bool) (*answer, finding) {
+	return r.fetchBy(ctx, env, fetching{slow: slow, keepBody: keepBody})
+}
+
+// fetchBy is fetch with all that can be said about how.
+func (r *HTTPRequest) fetchBy(ctx context.Context, env *Env, how fetching) (*answer, finding) {
 	a := &answer{watch: startWatch(), now: env.now()}
 	if err := r.prepare(); err != nil {
 		return a, against(ProberInternal, "%v", err)
 	}
-	x := &exchange{HTTPRequest: r, env: env, slow: slow, answer: a}
+	x := &exchange{HTTPRequest: r, fetching: how, env: env, answer: a}
 	defer x.close()
-	for h := &r.first; ; {
-		answered, f := x.send(ctx, h)
-		if f.status != "" {
+	h := &r.first
+	if r.OAuth2.set() {
+		var f finding
+		if h, f = x.authorize(ctx, h); f.status != "" {
 			return a, f
 		}
-		if r.Redirects == 0 {
-			return a, x.read(answered, keepBody)
+	}
+	return a, x.follow(ctx, h)
+}
+
+// follow sends h and what its redirects lead to, and reads the last answer.
+func (x *exchange) follow(ctx context.Context, h *hop) finding {
+	a, renewed := x.answer, false
+	status := 0
+	defer func() {
+		if a.redirects > 0 {
+			x.endHop(h, status)
 		}
-		next, err := h.redirected(answered)
-		switch {
-		case err != nil:
-			return a, against(HTTPRedirect, "%v", err)
-		case next == nil:
-			return a, x.read(answered, keepBody)
-		case a.redirects == r.Redirects:
-			return a, against(HTTPRedirect, "followed %d redirects, and the last leads on to %s", a.redirects, clip(next.url.Redacted(), 200))
+	}()
+	for {
+		status = 0
+		answered, f := x.send(ctx, h)
+		if f.status != "" {
+			return f
+		}
+		status = answered.StatusCode
+		if status == http.StatusUnauthorized && h.token != "" && !renewed {
+			renewed = true // the token may have been taken back before its time
+			x.finish(answered)
+			if h, f = x.authorize(ctx, h); f.status != "" {
+				return f
+			}
+			continue
+		}
+		next, f := x.next(h, answered)
+		if f.status != "" {
+			return f
+		}
+		if next != nil || x.jar != nil {
+			x.keepCookies(h, answered)
+		}
+		if next == nil {
+			return x.read(answered)
 		}
 		a.redirects++
-		x.keepCookies(h, answered)
 		x.finish(answered)
+		x.endHop(h, status)
 		h = next
 	}
+}
+
+// next returns where an answer leads on to; nil when it is the last.
+func (x *exchange) next(h *hop, answered *http.Response) (*hop, finding) {
+	if x.Redirects == 0 {
+		return nil, finding{}
+	}
+	next, err := h.redirected(answered)
+	switch {
+	case err != nil:
+		return nil, against(HTTPRedirect, "%v", err)
+	case next == nil:
+		return nil, finding{}
+	case x.answer.redirects == x.Redirects:
+		return nil, against(HTTPRedirect, "followed %d redirects, and the last leads on to %s", x.answer.redirects, shownURL(next.url))
+	}
+	if x.SameHost {
+		if err := next.staysWith(h); err != nil {
+			return nil, against(HTTPRedirect, "%v", err)
+		}
+	}
+	return next, finding{}
+}
+
+// endHop notes what became of h.
+func (x *exchange) endHop(h *hop, status int) {
+	phases := x.answer.watch.phases
+	took := Phases{}
+	for name, ms := range phases {
+		if since := ms - x.before[name]; since > 0 {
+			took[name] = since
+		}
+	}
+	x.answer.hops = append(x.answer.hops, h.line(status, took))
+	x.before = maps.Clone(phases)
 }
 
 // send makes one request and returns its answer when the header has come. A
@@ -98,165 +174,50 @@ func (x *exchange) send(ctx context.Context, h *hop) (*http.Response, finding) {
 	}
 	if err != nil {
 		x.answer.watch.mark(phaseFirstByte)
+		if errors.Is(err, errOtherVersion) {
+			return nil, h.version.refused("%v", err)
+		}
 		return nil, classify(stageHeader, err)
 	}
-	x.answer.status = answered.StatusCode
-	x.answer.version = strings.TrimPrefix(answered.Proto, "HTTP/")
-	if answered.ProtoMajor == 2 {
-		x.answer.version = "2"
+	if x.h1 != nil && x.h1.relayed && answered.StatusCode == http.StatusProxyAuthRequired {
+		return nil, x.proxy.refuses(answered.StatusCode)
 	}
-	x.answer.header = answered.Header
-	return answered, finding{}
+	x.answer.heard(answered)
+	return answered, h.version.judgeAnswer(answered.Proto)
 }
 
-// open connects to where h goes, shakes hands and judges the certificate.
-func (x *exchange) open(ctx context.Context, h *hop) finding {
-	watch := &x.answer.watch
-	addrs, asked, err := x.env.locate(ctx, x.IP, h.place.host)
-	if asked && err == nil && x.slow != nil {
-		err = x.slow.RoundTrip(ctx)
+// heard notes what the header of an answer says.
+func (a *answer) heard(answered *http.Response) {
+	a.status = answered.StatusCode
+	a.version = strings.TrimPrefix(answered.Proto, "HTTP/")
+	if answered.ProtoMajor >= 2 {
+		a.version = strings.TrimSuffix(a.version, ".0")
 	}
-	if asked {
-		watch.mark(phaseDNS)
-	}
-	if err != nil {
-		return classify(stageDNS, err)
-	}
-	before := watch.took()
-	conn, err := x.env.connect(ctx, addrs, h.place.port)
-	if err == nil {
-		x.conn, x.place = conn, h.place
-		x.answer.remote = remoteIP(conn)
-		if x.slow != nil {
-			err = x.slow.RoundTrip(ctx)
-			x.conn = x.slow.Conn(conn)
-		}
-	}
-	watch.mark(phaseConnect)
-	if err != nil {
-		return classify(stageConnect, err)
-	}
-	if took := watch.took() - before; x.answer.connecting == 0 || took < x.answer.connecting {
-		x.answer.connecting = took
-	}
-	x.stop = cutAtEnd(ctx, x.conn)
-	if h.place.scheme == "https" {
-		f := x.secure(ctx, h)
-		watch.mark(phaseTLS)
-		if f.status != "" {
-			return f
-		}
-	}
-	if x.h2 == nil {
-		size := plainBuffer
-		if x.slow != nil {
-			size = throttledBuffer
-		}
-		x.limit = &limited{r: x.conn, left: maxHeader}
-		x.h1 = bufio.NewReaderSize(x.limit, size)
-	}
-	return finding{}
-}
-
-// secure shakes hands on x.conn and judges the certificate.
-func (x *exchange) secure(ctx context.Context, h *hop) finding {
-	config := h.config
-	switch {
-	case x.slow != nil:
-		config = x.config(h.server, "http/1.1")
-	case config == nil:
-		config = x.config(h.server, "h2", "http/1.1")
-	}
-	secured, err := handshake(x.conn, config)
-	if err != nil {
-		return classify(stageTLS, err)
-	}
-	x.conn = secured
-	state := secured.ConnectionState()
-	var f finding
-	x.answer.tlsVersion = tls.VersionName(state.Version)
-	x.answer.certificate, f = x.judge(&state, h.server, x.answer.now)
-	if f.status != "" || state.NegotiatedProtocol != "h2" {
-		return f
-	}
-	ctx = context.WithValue(ctx, handedOver{}, secured)
-	if x.h2, err = http2().NewClientConn(ctx, "https", net.JoinHostPort(h.place.host, fmt.Sprint(h.place.port))); err != nil {
-		return classify(stageHeader, err)
-	}
-	return finding{}
-}
-
-// cutAtEnd makes every read and write on conn fail once ctx ends. The returned
-// function stops that.
-func cutAtEnd(ctx context.Context, conn net.Conn) (stop func() bool) {
-	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-}
-
-// close ends the connection, if there is one.
-func (x *exchange) close() {
-	if x.conn == nil {
-		return
-	}
-	if x.stop != nil {
-		x.stop()
-	}
-	// A last word for TLS would be polite but could block.
-	if secured, ok := x.conn.(*tls.Conn); ok {
-		secured.NetConn().Close()
-	} else {
-		x.conn.Close()
-	}
-	if x.h2 != nil {
-		x.h2.Close()
-	}
-	if x.upload != nil {
-		<-x.upload
-	}
-	x.conn, x.stop, x.h1, x.h2, x.upload = nil, nil, nil, nil, nil
+	a.header = answered.Header
 }
 
 // roundTrip sends h and returns the answer when its header has come.
 func (x *exchange) roundTrip(ctx context.Context, h *hop) (*http.Response, error) {
 	req := x.request(ctx, h)
-	if x.h2 != nil {
-		answered, err := x.h2.RoundTrip(req)
+	switch {
+	case x.h3 != nil:
+		answered, err := x.h3.roundTrip(req)
 		if err == nil {
 			x.begins()
 		}
 		return answered, err
-	}
-	x.limit.left = maxHeader
-	if err := x.write(req); err != nil {
-		return nil, err
-	}
-	if _, err := x.h1.Peek(1); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errNothing
+	case x.h2 != nil:
+		answered, err := x.h2.RoundTrip(req)
+		if err == nil {
+			x.begins()
 		}
+		return answered, x.frames.explain(err)
+	}
+	if err := x.h1.send(req); err != nil {
 		return nil, err
 	}
 	x.begins()
-	for range maxInterim + 1 {
-		answered, err := http.ReadResponse(x.h1, req)
-		if err != nil && x.limit.err != nil {
-			err = x.limit.err // and not that the line which it cut short is malformed
-		}
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return nil, errHeaderShort
-		case errors.Is(err, errTooLarge):
-			return nil, fmt.Errorf("the answer's header is %w: more than %d bytes", errTooLarge, maxHeader)
-		case err != nil:
-			return nil, err
-		case answered.ProtoMajor != 1:
-			return nil, fmt.Errorf("version %s was not asked for", clip(answered.Proto, 40))
-		case answered.StatusCode >= 200 || answered.StatusCode == http.StatusSwitchingProtocols:
-			// Twice the largest body leaves room for the framing of any sane one.
-			x.limit.left = 2*int64(x.MaxBody) + maxHeader
-			return answered, nil
-		}
-	}
-	return nil, fmt.Errorf("more than %d interim answers", maxInterim)
+	return x.h1.receive(req, int64(x.MaxBody))
 }
 
 // begins notes that an answer has begun.
@@ -287,89 +248,7 @@ func (x *exchange) request(ctx context.Context, h *hop) *http.Request {
 	return req.WithContext(ctx)
 }
 
-// write sends req. One that does not surely fit into the system's buffers is
-// sent beside reading the answer, which may come before all of it is taken.
-func (x *exchange) write(req *http.Request) error {
-	var whole bytes.Buffer
-	if err := req.Write(&whole); err != nil {
-		return fmt.Errorf("writing the request: %w", err)
-	}
-	if whole.Len() > 8<<10 {
-		x.upload = make(chan error, 1)
-		go func(conn net.Conn, done chan error) {
-			_, err := conn.Write(whole.Bytes())
-			done <- err
-		}(x.conn, x.upload)
-		return nil
-	}
-	// A server that answers without reading may have closed already: then the
-	// answer is there to be read although writing failed.
-	if _, err := x.conn.Write(whole.Bytes()); err != nil && !isReset(err) {
-		return err
-	}
-	return nil
-}
-
-// read reads the body of the last answer.
-func (x *exchange) read(answered *http.Response, keep bool) finding {
-	err := x.readBody(answered, keep)
-	x.answer.watch.mark(phaseTransfer)
-	x.answer.transfer = x.answer.watch.took() - x.answer.firstByte
-	if x.slow != nil {
-		x.answer.carried += x.slow.Received()
-	}
-	return classify(stageBody, err)
-}
-
-func (x *exchange) readBody(answered *http.Response, keep bool) error {
-	limit := int64(x.MaxBody)
-	tooLarge := fmt.Errorf("the body is %w: more than max_body, %d bytes", errTooLarge, limit)
-	if answered.ContentLength > limit && answered.Request.Method != http.MethodHead {
-		return tooLarge
-	}
-	body := io.Reader(answered.Body)
-	if strings.EqualFold(answered.Header.Get("Content-Encoding"), "gzip") && answered.Request.Header.Get("Accept-Encoding") == "gzip" {
-		unpacked, err := gzip.NewReader(body)
-		switch {
-		case err == io.EOF: // an empty body is not packed
-			return nil
-		case err != nil:
-			return gzipFault(err)
-		}
-		body = unpacked
-	}
-	body = io.LimitReader(body, limit+1)
-	var err error
-	var n int64
-	if keep {
-		var whole bytes.Buffer
-		if answered.ContentLength > 0 {
-			whole.Grow(int(answered.ContentLength) + bytes.MinRead)
-		}
-		n, err = whole.ReadFrom(body)
-		x.answer.body = whole.Bytes()
-	} else {
-		n, err = io.Copy(io.Discard, body)
-	}
-	x.answer.bodyBytes = int(n)
-	switch {
-	case err == nil && n > limit, errors.Is(err, errTooLarge):
-		return tooLarge
-	case err != nil:
-		return gzipFault(err)
-	}
-	return nil
-}
-
-// gzipFault makes it plain when it is the packing that is wrong.
-func gzipFault(err error) error {
-	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
-		return fmt.Errorf("its body is not the gzip that it says: %w", err)
-	}
-	return err
-}
-
-// keepCookies remembers the cookies of a redirect for the hops after it.
+// keepCookies remembers the cookies of an answer for the hops after it.
 func (x *exchange) keepCookies(h *hop, answered *http.Response) {
 	cookies := answered.Cookies()
 	if len(cookies) == 0 {
@@ -385,35 +264,48 @@ func (x *exchange) keepCookies(h *hop, answered *http.Response) {
 	x.jar.SetCookies(h.url, cookies)
 }
 
-// finish reads the rest of a redirect so that its connection can be used
-// again, or closes it if there is too much or it is the last on it anyway.
+// finish reads the rest of an answer that is not the last so that its
+// connection can be used again, or closes it if there is too much or it is the
+// last on it anyway.
 func (x *exchange) finish(answered *http.Response) {
 	n, err := io.Copy(io.Discard, io.LimitReader(answered.Body, maxReuseBody))
 	x.answer.watch.mark(phaseTransfer)
 	switch {
-	case err != nil, n == maxReuseBody, x.h2 == nil && answered.Close, x.upload != nil:
+	case err != nil, n == maxReuseBody, x.h1 != nil && (answered.Close || x.h1.upload != nil):
 		x.close()
-	case x.h2 != nil:
+	case x.h1 == nil:
 		answered.Body.Close()
 	}
 }
 
-// limited reads until left is used up, which is then an error.
-type limited struct {
-	r    io.Reader
-	left int64
-	err  error // the first that reading ended with
+// cutAtEnd makes every read and write on conn fail once ctx ends. The returned
+// function stops that.
+func cutAtEnd(ctx context.Context, conn net.Conn) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 }
 
-func (l *limited) Read(p []byte) (n int, err error) {
-	if l.left <= 0 {
-		err = errTooLarge
-	} else {
-		n, err = l.r.Read(p[:min(int64(len(p)), l.left)])
-		l.left -= int64(n)
+// close ends the connection, if there is one.
+func (x *exchange) close() {
+	if x.conn == nil {
+		return
 	}
-	if l.err == nil {
-		l.err = err
+	if x.stop != nil {
+		x.stop()
 	}
-	return n, err
+	if x.h3 != nil {
+		x.h3.close()
+	}
+	// A last word for TLS would be polite but could block.
+	bare := x.conn
+	for secured, ok := bare.(*tls.Conn); ok; secured, ok = bare.(*tls.Conn) {
+		bare = secured.NetConn()
+	}
+	bare.Close()
+	if x.h2 != nil {
+		x.h2.Close()
+	}
+	if x.h1 != nil && x.h1.upload != nil {
+		<-x.h1.upload
+	}
+	x.conn, x.stop, x.h1, x.h2, x.h3, x.frames = nil, nil, nil, nil, nil, nil
 }

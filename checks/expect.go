@@ -110,6 +110,7 @@ type HTTPExpect struct {
 	BodyLacks    []string          `json:"body_lacks" doc:"Texts none of which may be in the body." example:"[Fatal error]"`
 	BodyMatches  []Pattern         `json:"body_matches" doc:"Regular expressions (RE2) that must all match somewhere in the body." example:"['order-[0-9]+']"`
 	ValidFor     Lifetime          `json:"valid_for" doc:"How long the certificate of an https address must still be valid, as a duration or as a share of its life; default: any time." example:"14d"`
+	AllAddresses bool              `json:"all_addresses" doc:"With ip: each, one bad address makes the check down, and not degraded; default false."`
 	Within       time.Duration     `json:"within" doc:"The longest that the whole run may take; a slower one is degraded; default: any time." example:"2s"`
 }
 

@@ -16,11 +16,25 @@ type HTTP struct {
 func newHTTP() *HTTP { return &HTTP{HTTPRequest: newHTTPRequest(defaultMaxBody)} }
 
 // Faults says what is wrong with the options.
-func (h *HTTP) Faults() []Fault { return append(h.HTTPRequest.faults(), h.Expect.faults()...) }
+func (h *HTTP) Faults() []Fault {
+	faults := append(h.HTTPRequest.faults(), h.Expect.faults()...)
+	return append(faults, h.HTTPRequest.eachFaults(h.Expect.AllAddresses)...)
+}
 
-// Probe makes the request once and judges the answer.
+// Probe makes the request once and judges the answer; with ip: each, once to
+// every address.
 func (h *HTTP) Probe(ctx context.Context, env *Env) Outcome {
-	a, f := h.fetch(ctx, env, nil, h.Expect.readsBody())
+	if h.IP == familyEach && h.prepare() == nil {
+		return env.probeEach(ctx, h.first.place.host, h.Expect.AllAddresses, func(ctx context.Context, addr netip.Addr) Outcome {
+			return h.probe(ctx, env, addr)
+		}, nil)
+	}
+	return h.probe(ctx, env, netip.Addr{})
+}
+
+// probe makes the request once, to one address if that is valid.
+func (h *HTTP) probe(ctx context.Context, env *Env, addr netip.Addr) Outcome {
+	a, f := h.fetchBy(ctx, env, fetching{keepBody: h.Expect.readsBody(), pinned: addr})
 	if f.status == "" {
 		f = h.Expect.judge(a)
 	}
@@ -32,13 +46,17 @@ type answer struct {
 	watch       stopwatch
 	now         time.Time // by the prober's clock, for certificates
 	status      int       // zero when none came
-	version     string    // 1.0, 1.1 or 2
+	version     string    // 1.0, 1.1, 2 or 3
 	header      http.Header
 	body        []byte // when an expectation reads it
 	bodyBytes   int    // unpacked
+	encoding    string // that it was unpacked from; empty: none
 	remote      netip.Addr
+	proxied     netip.Addr // of the proxy that the connection is to; then remote is not known
 	redirects   int
-	tlsVersion  string // empty without TLS
+	hops        []string      // a line for each, when there are redirects
+	token       time.Duration // that getting access tokens took; not part of the run
+	tlsVersion  string        // empty without TLS
 	certificate identity
 	connecting  time.Duration // the shortest time that connecting took
 	firstByte   time.Duration // from the start to the first byte of this answer
@@ -54,8 +72,17 @@ func (a *answer) facts() Facts {
 	if a.remote.IsValid() {
 		facts["remote_ip"] = a.remote.String()
 	}
+	if a.proxied.IsValid() {
+		facts["proxy_ip"] = a.proxied.String()
+	}
+	if a.encoding != "" {
+		facts["content_encoding"] = a.encoding
+	}
 	if a.redirects > 0 {
-		facts["redirects"] = a.redirects
+		facts["redirects"], facts["hops"] = a.redirects, a.hops
+	}
+	if a.token > 0 {
+		facts["token_ms"] = MillisOf(a.token)
 	}
 	if a.tlsVersion != "" {
 		facts["tls_version"] = a.tlsVersion

@@ -1,23 +1,17 @@
 package checks
 
 import (
-	"context"
-	"crypto/tls"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/textproto"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/oauth2"
 
 	"nines/internal/secret"
 )
@@ -39,91 +33,30 @@ const userAgent = "nines"
 // embed it.
 type HTTPRequest struct {
 	URL       string                   `json:"url" required:"true" doc:"The address, http or https." example:"https://shop.example.com/"`
-	Method    string                   `json:"method" doc:"The request's method; default GET." example:"POST"`
+	Method    string                   `json:"method" doc:"The request's method; default GET, or POST with a form." example:"PUT"`
 	Headers   map[string]secret.String `json:"headers" doc:"Headers of the request; their values are kept secret. Host sets the host that is asked for." example:"{Accept-Language: pl}"`
 	Body      string                   `json:"body" file:"true" doc:"The request's body; default none." example:"'{\"ping\": true}'"`
+	Form      map[string]secret.String `json:"form" doc:"Fields of a form that is the request's body; their values are kept secret; default none." example:"{user: nines, password: \"${SHOP_PASSWORD}\"}"`
 	Basic     Basic                    `json:"basic" doc:"User name and password for HTTP basic authentication; default none." example:"{username: nines, password: \"${SHOP_PASSWORD}\"}"`
 	Bearer    secret.String            `json:"bearer" doc:"A token sent as Authorization: Bearer; default none." example:"${SHOP_TOKEN}"`
+	OAuth2    OAuth2                   `json:"oauth2" doc:"How to get an access token by OAuth 2.0 client credentials; default none."`
 	Redirects int                      `json:"redirects" doc:"How many redirects to follow, 0 to 20; with 0 the redirect itself is the answer; default 10."`
-	IP        string                   `json:"ip" enum:"any,4,6" doc:"The IP version to use: any, 4 or 6; default any."`
+	SameHost  bool                     `json:"same_host" doc:"Redirects may lead to the URL's own host only, or from its http to its https; default false."`
+	Proxy     secret.String            `json:"proxy" doc:"A proxy to go through, http, https or socks5; kept secret for its password; default none." example:"http://nines:${PROXY_PASSWORD}@proxy.example.com:3128"`
+	Version   Protocol                 `json:"http_version" doc:"The version of HTTP that the server must speak: any, 1.1, 2 or 3."`
+	IP        string                   `json:"ip" enum:"any,4,6,each" doc:"The IP version to use: any, 4 or 6; or each, which probes every address that the name has; default any."`
 	MaxBody   int                      `json:"max_body" doc:"The largest body, unpacked, in bytes, up to 16777216; a larger one is down; default 1048576 (16777216 for bandwidth)."`
 	Trust
 
-	prepared sync.Once // makes first and err
+	prepared sync.Once // makes what follows
 	first    hop
+	proxy    *proxy             // nil: none
+	tokens   chan *oauth2.Token // holds the access token, or nil, between runs
 	err      error
 }
 
-// Basic is a user name and password.
-type Basic struct {
-	Username string        `json:"username" doc:"The user's name."`
-	Password secret.String `json:"password" doc:"The user's password."`
-}
-
-func (b *Basic) set() bool { return b.Username != "" || !b.Password.IsZero() }
-
 func newHTTPRequest(bodyLimit int) HTTPRequest {
-	return HTTPRequest{Method: http.MethodGet, Redirects: 10, IP: familyAny, MaxBody: bodyLimit}
-}
-
-// hop is one request of a run: the first, or what a redirect made of it.
-type hop struct {
-	method string
-	url    *url.URL
-	place  place
-	host   string // for the Host header, when it is not the URL's
-	header http.Header
-	body   string
-	server string // the name that the certificate must have
-	config *tls.Config
-}
-
-// place is where a request goes. Redirects within one place share their
-// connection and credentials.
-type place struct {
-	scheme string
-	host   string // in ASCII, without brackets
-	port   uint16
-}
-
-// placeOf reads where a URL leads.
-func placeOf(u *url.URL) (place, error) {
-	if u.Scheme != "http" && u.Scheme != "https" {
-		return place{}, fmt.Errorf("%q is not an address of the web; write one such as https://shop.example.com/", clip(u.Redacted(), 200))
-	}
-	host, err := asciiHost(u.Hostname())
-	if err != nil || !validHost(host) {
-		return place{}, fmt.Errorf("%q is not a host; write one such as shop.example.com", clip(u.Hostname(), 200))
-	}
-	p := place{u.Scheme, strings.ToLower(host), 80}
-	if u.Scheme == "https" {
-		p.port = 443
-	}
-	if text := u.Port(); text != "" {
-		port, err := strconv.ParseUint(text, 10, 16)
-		if err != nil || port == 0 {
-			return place{}, fmt.Errorf("the port %q is not one from 1 to 65535", clip(text, 20))
-		}
-		p.port = uint16(port)
-	}
-	return p, nil
-}
-
-// validHost reports whether host is an address or could be a name.
-func validHost(host string) bool {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return true
-	}
-	if host == "" || len(host) > 253 || strings.Contains(host, "..") || host[0] == '.' {
-		return false
-	}
-	for i := range len(host) {
-		c := host[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_') {
-			return false
-		}
-	}
-	return true
+	return HTTPRequest{OAuth2: OAuth2{AuthStyle: authInHeader}, Redirects: 10, Version: HTTPAny, IP: familyAny, MaxBody: bodyLimit}
 }
 
 // Target returns the host that the request goes to.
@@ -134,41 +67,63 @@ func (r *HTTPRequest) Target() string {
 	return r.URL
 }
 
-// faults says what is wrong with r, apart from its Trust.
+// faults says what is wrong with r.
 func (r *HTTPRequest) faults() []Fault {
 	var faults []Fault
 	add := func(path, format string, args ...any) {
 		faults = append(faults, Fault{path, fmt.Sprintf(format, args...)})
 	}
+	scheme := ""
 	if u, err := url.Parse(r.URL); err != nil {
 		add("url", "%q is not a URL; write one such as https://shop.example.com/", clip(r.URL, 200))
 	} else if _, err := placeOf(u); err != nil {
 		add("url", "%v", err)
 	} else if u.User != nil {
 		add("url", "has a user in it, and would be printed; write it under basic")
+	} else {
+		scheme = u.Scheme
 	}
-	if !validMethod(r.Method) {
+	if r.Method != "" && !validMethod(r.Method) {
 		add("method", "%q is not a method; write one such as GET, HEAD or POST, in capitals", clip(r.Method, 40))
 	}
-	faults = append(faults, headerFaults("headers", revealed(r.Headers))...)
-	switch {
-	case r.Basic.set() && !r.Bearer.IsZero():
-		add("bearer", "is given beside basic, and only one of them can be sent; keep one")
-	case (r.Basic.set() || !r.Bearer.IsZero()) && headerNamed(r.Headers, "Authorization"):
-		add("headers.Authorization", "is given beside basic or bearer, which set it; keep one")
-	case strings.Contains(r.Basic.Username, ":"):
-		add("basic.username", "has a colon in it, which basic authentication cannot carry")
-	case !httpguts.ValidHeaderFieldValue(r.Bearer.Reveal()):
-		add("bearer", "has characters in it that no header can carry, such as a line's end")
+	if len(r.Form) > 0 && r.Body != "" {
+		add("form", "is given beside body, and a request has one of them; keep one")
 	}
+	faults = append(faults, headerFaults("headers", revealed(r.Headers))...)
+	faults = append(faults, r.loginFaults()...)
 	if r.Redirects < 0 || r.Redirects > maxRedirects {
 		add("redirects", "is %d; write a number from 0 to %d", r.Redirects, maxRedirects)
 	}
 	if r.MaxBody < 1 || r.MaxBody > maxBody {
 		add("max_body", "is %d; write a number of bytes from 1 to %d", r.MaxBody, maxBody)
 	}
-	faults = append(faults, familyFaults(r.IP)...)
+	faults = append(faults, r.proxyFaults(scheme)...)
+	faults = append(faults, r.Version.faults(scheme)...)
+	if !slices.Contains([]string{familyAny, family4, family6, familyEach}, r.IP) {
+		add("ip", "%q is none of any, 4, 6, each", clip(r.IP, 40))
+	}
 	return append(faults, r.Trust.faults()...)
+}
+
+// eachFaults says what is wrong with an expectation of every address.
+func (r *HTTPRequest) eachFaults(allAddresses bool) []Fault {
+	if allAddresses && r.IP != familyEach {
+		return []Fault{{"expect.all_addresses", "is for ip: each, which probes every address; write that, or leave it out"}}
+	}
+	return nil
+}
+
+// slowFaults says what cannot be had over a slow link.
+func (r *HTTPRequest) slowFaults(allAddresses bool) []Fault {
+	var faults []Fault
+	if r.Version == HTTP2 || r.Version == HTTP3 {
+		faults = append(faults, Fault{"http_version", fmt.Sprintf("is %s, but over a slow network nines keeps to 1.1, whose turns can be told; leave it out", r.Version)})
+	}
+	if r.IP == familyEach {
+		faults = append(faults, Fault{"ip", "is each, but a slow network carries one request; write any, 4 or 6, and a check of kind http for each"})
+		return faults
+	}
+	return append(faults, r.eachFaults(allAddresses)...)
 }
 
 func familyFaults(family string) []Fault {
@@ -238,102 +193,55 @@ func (r *HTTPRequest) prepare() error {
 			r.err = err
 			return
 		}
-		r.first = hop{method: r.Method, url: u, place: p, header: r.header(), body: r.Body}
+		if !r.Proxy.IsZero() {
+			if r.proxy, r.err = proxyOf(r.Proxy.Reveal()); r.err != nil {
+				return
+			}
+		}
+		r.tokens = make(chan *oauth2.Token, 1)
+		r.tokens <- nil
+		r.first = hop{method: r.method(), url: u, place: p, header: r.header(), body: r.body(), version: r.Version}
 		r.first.host = r.first.header.Get("Host")
 		r.first.header.Del("Host")
 		r.first.server = p.host
 		if r.ServerName != "" {
 			r.first.server = r.ServerName
 		}
-		r.first.config = r.config(r.first.server, "h2", "http/1.1")
+		r.first.config = r.config(r.first.server, r.first.protocols()...)
 	})
 	return r.err
 }
 
+func (r *HTTPRequest) method() string {
+	switch {
+	case r.Method != "":
+		return r.Method
+	case len(r.Form) > 0:
+		return http.MethodPost
+	}
+	return http.MethodGet
+}
+
+func (r *HTTPRequest) body() string {
+	if len(r.Form) == 0 {
+		return r.Body
+	}
+	fields := url.Values{}
+	for name, value := range r.Form {
+		fields.Set(name, value.Reveal())
+	}
+	return fields.Encode()
+}
+
 // header returns the headers of the first request, Host among them.
 func (r *HTTPRequest) header() http.Header {
-	header := http.Header{"User-Agent": {userAgent}, "Accept-Encoding": {"gzip"}}
+	header := http.Header{"User-Agent": {userAgent}, "Accept-Encoding": {acceptEncoding}}
+	if len(r.Form) > 0 {
+		header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
 	for name, value := range r.Headers {
 		header.Set(name, value.Reveal())
 	}
-	switch {
-	case r.Basic.set():
-		login := r.Basic.Username + ":" + r.Basic.Password.Reveal()
-		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(login)))
-	case !r.Bearer.IsZero():
-		header.Set("Authorization", "Bearer "+r.Bearer.Reveal())
-	}
+	r.authorizes(header)
 	return header
-}
-
-// handedOver is the key under which a context carries the connection that an
-// HTTP/2 client is made of.
-type handedOver struct{}
-
-// http2 makes HTTP/2 clients of connections that are handed to it, shaken hands
-// and judged. It keeps nothing between runs.
-var http2 = sync.OnceValue(func() *http.Transport {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP2(true)
-	return &http.Transport{
-		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			if conn, ok := ctx.Value(handedOver{}).(*tls.Conn); ok {
-				return conn, nil
-			}
-			return nil, errors.New("no connection was handed over")
-		},
-		Protocols:              protocols,
-		DisableCompression:     true, // bodies are unpacked within max_body
-		MaxResponseHeaderBytes: maxHeader,
-	}
-})
-
-// keptElsewhere are the headers that also go to a redirect's other origin. All
-// others may be credentials.
-var keptElsewhere = []string{"Accept", "Accept-Encoding", "Accept-Language", "User-Agent"}
-
-// redirected returns the request that an answer's redirect asks for. Where no
-// redirect is, it returns nil.
-func (h *hop) redirected(answered *http.Response) (*hop, error) {
-	location := answered.Header.Get("Location")
-	switch answered.StatusCode {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
-		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-	default:
-		return nil, nil
-	}
-	if location == "" {
-		return nil, nil
-	}
-	u, err := h.url.Parse(location)
-	if err != nil {
-		return nil, fmt.Errorf("the redirect to %q is no URL", clip(location, 200))
-	}
-	next := *h
-	if next.place, err = placeOf(u); err != nil {
-		return nil, fmt.Errorf("the redirect leads nowhere: %w", err)
-	}
-	u.User = nil // whoever redirects does not choose our credentials
-	next.url = u
-	keepsBody := answered.StatusCode >= http.StatusTemporaryRedirect
-	if !keepsBody && h.method != http.MethodGet && h.method != http.MethodHead {
-		next.method, next.body = http.MethodGet, ""
-	}
-	switch {
-	case next.place != h.place:
-		next.host, next.server, next.config = "", next.place.host, nil
-		next.header = http.Header{}
-		for _, name := range keptElsewhere {
-			if values := h.header.Values(name); len(values) > 0 {
-				next.header[name] = values
-			}
-		}
-		if contentType := h.header.Values("Content-Type"); next.body != "" && len(contentType) > 0 {
-			next.header["Content-Type"] = contentType
-		}
-	case next.body == "" && h.body != "":
-		next.header = h.header.Clone()
-		next.header.Del("Content-Type")
-	}
-	return &next, nil
 }

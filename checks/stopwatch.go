@@ -30,6 +30,13 @@ func (w *stopwatch) mark(phase string) {
 	w.last = now
 }
 
+// skip leaves out the time since the last mark, as if it had not passed.
+func (w *stopwatch) skip() {
+	now := time.Now()
+	w.start = w.start.Add(now.Sub(w.last))
+	w.last = now
+}
+
 // took is the time from the start to the last mark.
 func (w *stopwatch) took() time.Duration { return w.last.Sub(w.start) }
 

@@ -26,6 +26,8 @@ func fullSpecs(t testing.TB) []Spec {
 		return HTTPRequest{
 			URL: "https://shop.example.com/", Method: "POST", Headers: map[string]secret.String{"X-Key": secret.New("k3y")}, Body: "x",
 			Basic: Basic{"alice", secret.New("pw")}, Redirects: 0, IP: "4", MaxBody: 5,
+			Form: map[string]secret.String{}, OAuth2: OAuth2{Params: map[string]secret.String{}}, // as none is on the wire
+			SameHost: true, Proxy: secret.New("socks5://u:pr0xy@192.0.2.1:1080"), Version: HTTP11,
 			Trust: Trust{ServerName: "shop.example.com", Insecure: true},
 		}
 	}
@@ -36,9 +38,14 @@ func fullSpecs(t testing.TB) []Spec {
 	h := &HTTP{HTTPRequest: request(), Expect: expect}
 	b := &Bandwidth{HTTPRequest: request(), Profile: pt(t, "slow-4g"), Expect: BandwidthExpect{expect, time.Second, 100}}
 	b.Bearer, b.Basic = secret.New("t0ken"), Basic{}
+	tokens := &HTTP{HTTPRequest: newHTTPRequest(7), Expect: HTTPExpect{AllAddresses: true, Headers: map[string]string{}}}
+	tokens.URL, tokens.Headers, tokens.Form = "https://example.com/", map[string]secret.String{}, map[string]secret.String{"a": secret.New("b")}
+	tokens.Version, tokens.IP = HTTP3, "each"
+	tokens.OAuth2 = OAuth2{"https://example.com/t", "id", secret.New("s3cret"), []string{"a"}, map[string]secret.String{"c": secret.New("d")}, "body"}
 	own := newBandwidth()
 	own.URL, own.Profile = "http://example.com/", Profile{DownKbps: 400, UpKbps: 400.5, RTTMS: 400}
 	own.Headers, own.Expect.Headers = map[string]secret.String{}, map[string]string{} // as none is on the wire
+	own.Form, own.OAuth2.Params = map[string]secret.String{}, map[string]secret.String{}
 	d := &DNS{Domain: "example.com", Type: "MX", Server: "192.0.2.53", Transport: "tcp", Recursion: false,
 		Expect: DNSExpect{Rcode: "NXDOMAIN", Answer: []string{"10 a.example.com"}, AnswerContains: []string{"20 b.example.com"}, MinAnswers: 0, Within: time.Second}}
 	c := &TLS{Address: "example.com:443", IP: "6", StartTLS: "smtp", Revocation: "crl",
@@ -46,7 +53,7 @@ func fullSpecs(t testing.TB) []Spec {
 	tcp := &TCP{Address: "example.com:25", IP: "each", Send: secret.New("PING"), TLS: true, StartTLS: "smtp",
 		Expect: TCPExpect{Contains: []string{"a"}, Matches: []Pattern{pattern(t, "b+")}, ValidFor: span(time.Hour), AllAddresses: true, Within: time.Second}}
 	ping := &ICMP{Host: "example.com", IP: "6", Count: 5, Interval: time.Second, Size: 100, Expect: ICMPExpect{MaxLoss: Ratio{percent: 12.5, set: true}, Within: time.Second}}
-	specs := []Spec{{Kind: "tcp", Options: tcp}, {Kind: "icmp", Options: ping}, {Kind: "http", Options: h}, {Kind: "bandwidth", Options: b}, {Kind: "bandwidth", Options: own}, {Kind: "dns", Options: d}, {Kind: "tls", Options: c}}
+	specs := []Spec{{Kind: "tcp", Options: tcp}, {Kind: "icmp", Options: ping}, {Kind: "http", Options: h}, {Kind: "http", Options: tokens}, {Kind: "bandwidth", Options: b}, {Kind: "bandwidth", Options: own}, {Kind: "dns", Options: d}, {Kind: "tls", Options: c}}
 	for i := range specs {
 		specs[i].Name, specs[i].Every, specs[i].Timeout = fmt.Sprintf("check-%d", i), time.Minute, 10*time.Second
 	}

@@ -50,6 +50,7 @@ type Behaviour struct {
 	Body   string
 	Delay  time.Duration // before the answer
 	Every  time.Duration // between two bytes of Drip; zero means 10ms
+	Login  string        // the Authorization header that is demanded, or the answer is 401; empty: none
 }
 
 // Request is one that a server got.
@@ -195,6 +196,9 @@ func (s *HTTP) remember(req *http.Request, body string) {
 func (s *HTTP) answer(conn net.Conn, req *http.Request, b Behaviour) bool {
 	if !s.pause(b.Delay) {
 		return false
+	}
+	if b.Login != "" && req.Header.Get("Authorization") != b.Login {
+		b = Behaviour{Status: http.StatusUnauthorized}
 	}
 	header, body := compose(req, b)
 	half := body[:len(body)/2]

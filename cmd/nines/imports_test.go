@@ -46,6 +46,10 @@ var mayImport = map[string][]string{
 // onlyIn is which packages may import a third-party module of weight.
 var onlyIn = map[string][]string{
 	"github.com/miekg/dns":          {"checks", "checks/checkstest"},
+	"github.com/quic-go/quic-go":    {"checks", "checks/checkstest"},
+	"github.com/klauspost/compress": {"checks"},
+	"github.com/andybalholm/brotli": {"checks"},
+	"golang.org/x/oauth2":           {"checks"},
 	"github.com/slack-go/slack":     {"notifier/slack"},
 	"github.com/twilio/twilio-go":   {"notifier/twilio"},
 	"modernc.org/sqlite":            {"scheduler/store", "prober"},
