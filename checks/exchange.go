@@ -5,9 +5,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net"
 	"net/http"
@@ -46,29 +49,38 @@ type exchange struct {
 // fetch sends the request, follows redirects and reads the last answer. What
 // was found out is in the answer even when there is a finding. With a slow link
 // it keeps to HTTP/1.1, whose turns can be told.
-func (r *HTTPRequest) fetch(ctx context.Context, env *Env, slow *throttle.Link, keepBody bool) (*answer, finding) {
+func (r *HTTPRequest) fetch(ctx context.Context, env *Env, slow *throttle.Link, use bodyUse) (*answer, finding) {
 	a := &answer{watch: startWatch(), now: env.now()}
 	if err := r.prepare(); err != nil {
 		return a, against(ProberInternal, "%v", err)
 	}
 	x := &exchange{HTTPRequest: r, env: env, slow: slow, answer: a}
 	defer x.close()
-	for h := &r.first; ; {
+	_, _, f := x.follow(ctx, &r.first, r.Redirects, use)
+	return a, f
+}
+
+// follow sends a request, follows up to so many redirects and reads the last
+// answer, which it returns with the request that it is to.
+func (x *exchange) follow(ctx context.Context, h *hop, redirects int, use bodyUse) (*hop, *http.Response, finding) {
+	a := x.answer
+	a.until, _ = ctx.Deadline()
+	for {
 		answered, f := x.send(ctx, h)
 		if f.status != "" {
-			return a, f
+			return h, nil, f
 		}
-		if r.Redirects == 0 {
-			return a, x.read(answered, keepBody)
+		if redirects == 0 {
+			return h, answered, x.read(answered, use)
 		}
 		next, err := h.redirected(answered)
 		switch {
 		case err != nil:
-			return a, against(HTTPRedirect, "%v", err)
+			return h, nil, against(HTTPRedirect, "%v", err)
 		case next == nil:
-			return a, x.read(answered, keepBody)
-		case a.redirects == r.Redirects:
-			return a, against(HTTPRedirect, "followed %d redirects, and the last leads on to %s", a.redirects, clip(next.url.Redacted(), 200))
+			return h, answered, x.read(answered, use)
+		case a.redirects == redirects:
+			return h, nil, against(HTTPRedirect, "followed %d redirects, and the last leads on to %s", a.redirects, clip(next.url.Redacted(), 200))
 		}
 		a.redirects++
 		x.keepCookies(h, answered)
@@ -311,8 +323,8 @@ func (x *exchange) write(req *http.Request) error {
 }
 
 // read reads the body of the last answer.
-func (x *exchange) read(answered *http.Response, keep bool) finding {
-	err := x.readBody(answered, keep)
+func (x *exchange) read(answered *http.Response, use bodyUse) finding {
+	err := x.readBody(answered, use)
 	x.answer.watch.mark(phaseTransfer)
 	x.answer.transfer = x.answer.watch.took() - x.answer.firstByte
 	if x.slow != nil {
@@ -321,7 +333,7 @@ func (x *exchange) read(answered *http.Response, keep bool) finding {
 	return classify(stageBody, err)
 }
 
-func (x *exchange) readBody(answered *http.Response, keep bool) error {
+func (x *exchange) readBody(answered *http.Response, use bodyUse) error {
 	limit := int64(x.MaxBody)
 	tooLarge := fmt.Errorf("the body is %w: more than max_body, %d bytes", errTooLarge, limit)
 	if answered.ContentLength > limit && answered.Request.Method != http.MethodHead {
@@ -332,16 +344,22 @@ func (x *exchange) readBody(answered *http.Response, keep bool) error {
 		unpacked, err := gzip.NewReader(body)
 		switch {
 		case err == io.EOF: // an empty body is not packed
-			return nil
+			body = http.NoBody
 		case err != nil:
 			return gzipFault(err)
+		default:
+			body = unpacked
 		}
-		body = unpacked
 	}
 	body = io.LimitReader(body, limit+1)
+	var digest hash.Hash
+	if use&bodyHashed != 0 {
+		digest = sha256.New()
+		body = io.TeeReader(body, digest)
+	}
 	var err error
 	var n int64
-	if keep {
+	if use&bodyKept != 0 {
 		var whole bytes.Buffer
 		if answered.ContentLength > 0 {
 			whole.Grow(int(answered.ContentLength) + bytes.MinRead)
@@ -352,6 +370,9 @@ func (x *exchange) readBody(answered *http.Response, keep bool) error {
 		n, err = io.Copy(io.Discard, body)
 	}
 	x.answer.bodyBytes = int(n)
+	if digest != nil {
+		x.answer.digest = hex.EncodeToString(digest.Sum(nil))
+	}
 	switch {
 	case err == nil && n > limit, errors.Is(err, errTooLarge):
 		return tooLarge

@@ -44,6 +44,11 @@ type answer struct {
 	firstByte   time.Duration // from the start to the first byte of this answer
 	transfer    time.Duration // from there to its end
 	carried     int64         // bytes that a slow link carried in that time
+
+	until    time.Time         // when the run ends, its judging included; zero means never
+	digest   string            // the SHA-256 of the body in hex, when an expectation asks for it
+	document *document         // the body as JSON, once it was asked for
+	captured map[string]string // what steps before this one took from their answers
 }
 
 func (a *answer) facts() Facts {
@@ -56,6 +61,9 @@ func (a *answer) facts() Facts {
 	}
 	if a.redirects > 0 {
 		facts["redirects"] = a.redirects
+	}
+	if a.digest != "" {
+		facts["body_sha256"] = a.digest
 	}
 	if a.tlsVersion != "" {
 		facts["tls_version"] = a.tlsVersion

@@ -30,15 +30,21 @@ func fullSpecs(t testing.TB) []Spec {
 		}
 	}
 	expect := HTTPExpect{
-		Status: []StatusRange{{200, 299}, {404, 404}}, Headers: map[string]string{"A": "b"}, BodyContains: []string{"c"},
+		Status: []StatusRange{{200, 299}, {404, 404}}, Headers: map[string]HeaderExpect{"A": HeaderEquals("b"), "C": {Matches: new(pattern(t, "^d")), Absent: new(false)}}, BodyContains: []string{"c"},
 		BodyLacks: []string{"d"}, BodyMatches: []Pattern{pattern(t, "e+")}, Within: 2 * time.Second, ValidFor: 14 * 24 * time.Hour,
+		FailAfter: 5 * time.Second, Version: []string{"1.1", "2"}, MinBytes: 1, MaxBytes: new(7), SHA256: strings.Repeat("a", 64), ModifiedWithin: time.Hour,
+		JSON: map[string]JSONExpect{
+			"$.a": {Equals: jsonValue(t, `"x"`)}, "$.b": {Equals: jsonValue(t, "null")}, "$.c": {Equals: jsonValue(t, "5"), Min: new(1.5), Max: new(9.0)},
+			"$.d": {Absent: new(true)}, "$.e": {Matches: new(pattern(t, "")), Length: new(0)}, "$.f": {Equals: jsonValue(t, "-1.5e3")},
+		},
+		Expr: []Expression{expression(t, "status == 200")},
 	}
 	h := &HTTP{HTTPRequest: request(), Expect: expect}
 	b := &Bandwidth{HTTPRequest: request(), Profile: pt(t, "slow-4g"), Expect: BandwidthExpect{expect, time.Second, 100}}
 	b.Bearer, b.Basic = secret.New("t0ken"), Basic{}
 	own := newBandwidth()
 	own.URL, own.Profile = "http://example.com/", Profile{DownKbps: 400, UpKbps: 400.5, RTTMS: 400}
-	own.Headers, own.Expect.Headers = map[string]secret.String{}, map[string]string{} // as none is on the wire
+	own.Headers, own.Expect.Headers, own.Expect.JSON = map[string]secret.String{}, map[string]HeaderExpect{}, map[string]JSONExpect{} // as none is on the wire
 	d := &DNS{Domain: "example.com", Type: "MX", Server: "192.0.2.53", Transport: "tcp", Recursion: false,
 		Expect: DNSExpect{Rcode: "NXDOMAIN", Answer: []string{"10 a.example.com"}, AnswerContains: []string{"20 b.example.com"}, MinAnswers: 0, Within: time.Second}}
 	c := &TLS{Address: "example.com:443", IP: "6", Expect: TLSExpect{time.Hour, time.Minute}}
