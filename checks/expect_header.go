@@ -13,7 +13,7 @@ import (
 // is a text, which the header must equal, or a mapping. Of a header that comes
 // several times, one value that fits is enough.
 type HeaderExpect struct {
-	Equals  *string  `json:"equals" doc:"The exact value; nil means any." example:"text/html"`
+	Equals  *string  `json:"equals" doc:"The exact value; default: any." example:"text/html"`
 	Matches *Pattern `json:"matches" doc:"A regular expression (RE2) that must match somewhere in the value; default: any value." example:"'^nginx'"`
 	Absent  *bool    `json:"absent" doc:"With true the header must not be there, with false it must, whatever its value." example:"true"`
 }

@@ -130,13 +130,13 @@ func TestExpressionsAreBounded(t *testing.T) {
 		{`len(map(1..99999, [1,2,3,4,5])) > 0`, "memory budget exceeded"},
 	} {
 		a := answered(big)
-		a.until = time.Now().Add(300 * time.Millisecond)
+		a.until = time.Now().Add(time.Second)
 		start := time.Now()
 		got := expression(t, tt.text).wrong(a)
 		if got == "" || !strings.Contains(got, tt.says) {
 			t.Errorf("%s: %q, want %q", tt.text, got, tt.says)
 		}
-		if took := time.Since(start); took > 3*time.Second {
+		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("%s took %v", tt.text, took)
 		}
 	}

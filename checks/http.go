@@ -7,19 +7,41 @@ import (
 	"time"
 )
 
-// HTTP is a check of kind http: one request, and what its answer must be.
+// HTTP is a check of kind http: one request, and what its answer must be, or
+// several in turn.
 type HTTP struct {
 	HTTPRequest
-	Expect HTTPExpect `json:"expect" doc:"What the answer must be."`
+	Expect HTTPExpect `json:"expect" doc:"What the answer must be. Beside steps it has within and fail_after alone, for all of them together."`
+	Steps  []Step     `json:"steps" doc:"Several requests in turn instead of one url, with cookies and connections kept between them."`
 }
 
 func newHTTP() *HTTP { return &HTTP{HTTPRequest: newHTTPRequest(defaultMaxBody)} }
 
 // Faults says what is wrong with the options.
-func (h *HTTP) Faults() []Fault { return append(h.HTTPRequest.faults(), h.Expect.faults()...) }
+func (h *HTTP) Faults() []Fault {
+	if len(h.Steps) > 0 {
+		return h.transactionFaults()
+	}
+	faults := append(h.HTTPRequest.faults(), h.Expect.faults()...)
+	if h.Expect.MinBytes > h.MaxBody {
+		faults = append(faults, Fault{"expect.min_bytes", "is more than max_body, so that no body fits"})
+	}
+	return faults
+}
 
-// Probe makes the request once and judges the answer.
+// Target returns the host that the first request goes to.
+func (h *HTTP) Target() string {
+	if len(h.Steps) > 0 {
+		return h.Steps[0].Target()
+	}
+	return h.HTTPRequest.Target()
+}
+
+// Probe makes the request, or those of the steps, once and judges the answer.
 func (h *HTTP) Probe(ctx context.Context, env *Env) Outcome {
+	if len(h.Steps) > 0 {
+		return h.transact(ctx, env)
+	}
 	a, f := h.fetch(ctx, env, nil, h.Expect.readsBody())
 	if f.status == "" {
 		f = h.Expect.judge(a)

@@ -17,7 +17,7 @@ const (
 )
 
 // JSONPath leads to values in a JSON document (RFC 9535). The zero JSONPath
-// leads nowhere and is not set.
+// is the document itself.
 type JSONPath struct {
 	text  string
 	steps jp.Expr // without the $
@@ -118,9 +118,6 @@ func boundedForm(form *jp.Form) error {
 func (p JSONPath) MarshalText() ([]byte, error) { return []byte(p.text), nil }
 
 func (p JSONPath) String() string { return p.text }
-
-// IsZero reports whether no path is set.
-func (p JSONPath) IsZero() bool { return p.steps == nil && p.text == "" }
 
 // follow returns the values that the path leads to in document, in the
 // document's order but for an object's keys, which are sorted. It gives up at

@@ -37,3 +37,24 @@ func (p Pattern) String() string {
 }
 
 func (p Pattern) match(b []byte) bool { return p.re == nil || p.re.Match(b) }
+
+// groups returns how many groups the expression has.
+func (p Pattern) groups() int {
+	if p.re == nil {
+		return 0
+	}
+	return p.re.NumSubexp()
+}
+
+// first returns what the expression's first group matches first in b, or the
+// whole match when it has no group.
+func (p Pattern) first(b []byte) string {
+	if p.re == nil {
+		return ""
+	}
+	found := p.re.FindSubmatch(b)
+	if found == nil {
+		return ""
+	}
+	return string(found[min(1, len(found)-1)])
+}

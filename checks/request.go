@@ -38,7 +38,7 @@ const userAgent = "nines"
 // HTTPRequest is an HTTP request as a check describes it. Kinds that make one
 // embed it.
 type HTTPRequest struct {
-	URL       string                   `json:"url" required:"true" doc:"The address, http or https." example:"https://shop.example.com/"`
+	URL       string                   `json:"url" required:"unless:steps" doc:"The address, http or https." example:"https://shop.example.com/"`
 	Method    string                   `json:"method" doc:"The request's method; default GET." example:"POST"`
 	Headers   map[string]secret.String `json:"headers" doc:"Headers of the request; their values are kept secret. Host sets the host that is asked for." example:"{Accept-Language: pl}"`
 	Body      string                   `json:"body" file:"true" doc:"The request's body; default none." example:"'{\"ping\": true}'"`

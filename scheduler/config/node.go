@@ -29,7 +29,8 @@ type node struct {
 	parent *node
 	step   string // from the parent to here: .key or [index]
 
-	text   string // of a scalar
+	text   string // of a scalar; of null, how it is written
+	bare   bool   // a scalar without quotes, which may be a number or such
 	items  []*node
 	fields []field
 	index  map[string]int // of fields, by key
