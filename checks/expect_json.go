@@ -326,7 +326,7 @@ func (e *HTTPExpect) json(a *answer) finding {
 func (e *HTTPExpect) jsonFaults() []Fault {
 	var faults []Fault
 	for _, written := range slices.Sorted(maps.Keys(e.JSON)) {
-		at := "expect.json." + written
+		at := fmt.Sprintf("expect.json[%q]", clip(written, 80))
 		add := func(key, format string, args ...any) {
 			faults = append(faults, Fault{at + key, fmt.Sprintf(format, args...)})
 		}

@@ -183,7 +183,7 @@ func (s *Step) patterns() []written {
 	}
 	for path, j := range s.Expect.JSON {
 		if j.Matches != nil {
-			all = append(all, written{"expect.json." + path + ".matches", j.Matches.String()})
+			all = append(all, written{fmt.Sprintf("expect.json[%q].matches", path), j.Matches.String()})
 		}
 	}
 	return all

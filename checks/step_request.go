@@ -160,7 +160,7 @@ func (s *Step) texts() []written {
 	}
 	for _, path := range slices.Sorted(maps.Keys(s.Expect.JSON)) {
 		if equals, ok := s.Expect.JSON[path].Equals.value.(string); ok {
-			all = append(all, written{"expect.json." + path, equals})
+			all = append(all, written{fmt.Sprintf("expect.json[%q]", path), equals})
 		}
 	}
 	return all

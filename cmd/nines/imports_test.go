@@ -45,6 +45,8 @@ var mayImport = map[string][]string{
 // onlyIn is which packages may import a third-party module of weight.
 var onlyIn = map[string][]string{
 	"github.com/miekg/dns":          {"checks", "checks/checkstest"},
+	"github.com/expr-lang/expr":     {"checks"},
+	"github.com/ohler55/ojg":        {"checks"},
 	"github.com/slack-go/slack":     {"notifier/slack"},
 	"github.com/twilio/twilio-go":   {"notifier/twilio"},
 	"modernc.org/sqlite":            {"scheduler/store", "prober"},
