@@ -57,7 +57,7 @@ var expressionNames = types.Map{
 	joinName: types.TypeOf(func(any, any) (any, error) { return nil, nil }),
 }
 
-// The names under which bounded calls them: no expression can.
+// The names under which exprVisitor calls them: no expression can.
 const (
 	tickName = "#tick"
 	joinName = "#join"
@@ -106,7 +106,7 @@ func compileExpression(text string, captured []string, strict bool) (Expression,
 	for _, name := range captured {
 		names[name] = types.String
 	}
-	b := &bounded{reads: map[string]bool{}}
+	b := &exprVisitor{reads: map[string]bool{}}
 	options := []expr.Option{
 		expr.Env(names), expr.AsBool(), expr.MaxNodes(maxExprNodes), expr.Optimize(false), expr.DisableAllBuiltins(), expr.Patch(b),
 	}
@@ -134,16 +134,16 @@ func exprFault(err error) string {
 	return clip(strings.ReplaceAll(err.Error(), "\n", " "), 200)
 }
 
-// bounded rewrites an expression so that a run of it can be ended: every turn
+// exprVisitor rewrites an expression so that a run of it can be ended: every turn
 // of a loop ticks, and texts are joined within a limit. It also notes the names
 // in it and refuses what cannot be bounded.
-type bounded struct {
+type exprVisitor struct {
 	reads map[string]bool
 	err   error
 }
 
 // Visit implements ast.Visitor.
-func (b *bounded) Visit(node *ast.Node) {
+func (b *exprVisitor) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.IdentifierNode:
 		b.reads[n.Value] = true
@@ -172,7 +172,7 @@ func (b *bounded) Visit(node *ast.Node) {
 	}
 }
 
-func (b *bounded) refuse(n ast.Node, why string) {
+func (b *exprVisitor) refuse(n ast.Node, why string) {
 	if b.err == nil {
 		b.err = fmt.Errorf("%s (at character %d)", why, n.Location().From+1)
 	}

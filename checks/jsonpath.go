@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ohler55/ojg/jp"
@@ -53,7 +55,11 @@ func (p *JSONPath) UnmarshalText(text []byte) error {
 		switch step := step.(type) {
 		case jp.Child, jp.Nth, jp.Wildcard, jp.Slice, jp.Union, jp.Descent:
 		case *jp.Filter:
-			if err := boundedForm(step.Inspect()); err != nil {
+			operand, err := inspect(step)
+			if err == nil {
+				err = bounded(operand)
+			}
+			if err != nil {
 				return wrong("%v", err)
 			}
 		default:
@@ -78,36 +84,62 @@ func parsePath(text string) (parsed jp.Expr, err error) {
 	return jp.ParseString(text)
 }
 
-// boundedForm says why a filter could take more time than there are values.
-func boundedForm(form *jp.Form) error {
-	if form == nil {
-		return nil
+// inspect returns what a filter is made of: a *jp.Form, or a jp.Expr for one
+// that only asks whether there is something, which jp.Script.Inspect cannot
+// take apart.
+func inspect(filter *jp.Filter) (operand any, err error) {
+	defer func() {
+		if recover() == nil {
+			return
+		}
+		text := strings.TrimSuffix(strings.TrimPrefix(filter.String(), "[?"), "]")
+		operand, err = parsePath(strings.TrimSuffix(strings.TrimPrefix(text, "("), ")"))
+	}()
+	return filter.Inspect(), nil
+}
+
+// patternOps are the operators of filters that have a regular expression on
+// their right.
+var patternOps = []string{"=~", "~=", "match", "search"}
+
+// hasPattern reports whether the regular expression of a form is written out.
+// What is on the left must be a path: of functions inside, which have one
+// operand, jp tells the operands wrongly.
+func hasPattern(form *jp.Form) bool {
+	if _, ok := form.Left.(jp.Expr); !ok {
+		return false
 	}
-	switch form.Op {
-	case "=~", "~=", "match", "search":
-		switch form.Right.(type) {
-		case jp.Expr, *jp.Form:
+	switch form.Right.(type) {
+	case string, *regexp.Regexp:
+		return true
+	}
+	return false
+}
+
+// bounded says why a part of a filter could take more time than there are
+// values beneath what it is asked about.
+func bounded(operand any) error {
+	switch operand := operand.(type) {
+	case *jp.Form:
+		if slices.Contains(patternOps, operand.Op) && !hasPattern(operand) {
 			return errors.New("a filter takes its pattern from the document; write it out")
 		}
-	}
-	for _, operand := range []any{form.Left, form.Right} {
-		switch operand := operand.(type) {
-		case *jp.Form:
-			if err := boundedForm(operand); err != nil {
-				return err
-			}
-		case jp.Expr:
-			for i, step := range operand {
-				switch step.(type) {
-				case jp.Root:
-					return errors.New("a filter looks at $; it may look at @ alone")
-				case jp.Descent, *jp.Filter:
-					return errors.New("a filter has .. or a filter in it; write it without")
-				case jp.At:
-					if i > 0 {
-						return errors.New("a filter has @ within a path")
-					}
+		if err := bounded(operand.Left); err != nil {
+			return err
+		}
+		return bounded(operand.Right)
+	case jp.Expr:
+		for i, step := range operand {
+			switch step.(type) {
+			case jp.At:
+				if i > 0 {
+					return errors.New("a filter has @ within a path")
 				}
+			case jp.Child, jp.Nth, jp.Wildcard, jp.Slice, jp.Union:
+			case jp.Root:
+				return errors.New("a filter looks at $; it may look at @ alone")
+			default:
+				return errors.New("a filter has .. or a filter in it; write it without")
 			}
 		}
 	}
