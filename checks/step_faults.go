@@ -126,7 +126,9 @@ func (s *Step) faults(captured []string) []Fault {
 			}
 		}
 	}
-	if _, ok := whole(s.URL); !ok && len(namesIn(authority(s.URL))) > 0 {
+	_, ok := whole(s.URL)
+	noHost := !ok && len(namesIn(authority(s.URL))) > 0
+	if noHost {
 		add("url", "takes its host from what was captured; write the host, or a URL that is nothing but {{name}}")
 	}
 	for name, value := range s.Headers {
@@ -155,7 +157,7 @@ func (s *Step) faults(captured []string) []Fault {
 	if f.status != "" { // nothing that stands in is wrong, so that what is written is
 		add("headers", "have characters in them that no header can carry, such as a line's end")
 	} else {
-		faults = append(faults, r.faults()...)
+		faults = append(faults, slices.DeleteFunc(r.faults(), func(f Fault) bool { return noHost && f.Path == "url" })...)
 	}
 	faults = append(faults, s.Expect.faults(captured...)...)
 	return append(faults, captureFaults("capture", s.Capture)...)
