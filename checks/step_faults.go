@@ -9,9 +9,13 @@ import (
 	"strings"
 )
 
-// stepOptions are the options of a request that belong to a step. All others say
-// how connections are made, which the steps share: they belong to the check.
-var stepOptions = []string{"url", "method", "headers", "body", "basic", "bearer", "redirects"}
+// stepOptions are the options of a request that belong to a step, and
+// sharedOptions those that belong to the check because they say how the
+// connections are made which the steps share.
+var (
+	stepOptions   = []string{"url", "method", "headers", "body", "basic", "bearer", "redirects"}
+	sharedOptions = []string{"headers", "ip", "max_body", "ca", "server_name", "insecure"}
+)
 
 // notDefault returns the options of a request that are not at their default.
 func notDefault(r *HTTPRequest) []string {
@@ -49,7 +53,7 @@ func (h *HTTP) transactionFaults() []Fault {
 			if headerNamed(h.Headers, "Host") {
 				add("headers.Host", "is given for all steps; write it in the step whose host it is for")
 			}
-		case slices.Contains(stepOptions, option):
+		case !slices.Contains(sharedOptions, option):
 			add(option, "is given beside steps; write it in the step that it is for")
 		}
 	}

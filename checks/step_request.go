@@ -28,8 +28,11 @@ func (t *transaction) hop(s *Step) (*hop, finding) {
 	if location != "" {
 		// Whoever wrote the answer says where this leads: it is a redirect.
 		next, err := h.redirected(&http.Response{StatusCode: http.StatusPermanentRedirect, Header: http.Header{"Location": {location}}})
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, against(HTTPRedirect, "%v", err)
+		case next.place != h.place && next.body != "":
+			return nil, against(HTTPRedirect, "what was captured leads to another origin, %s, to which no body is sent", next.place.host)
 		}
 		h = *next
 	}
@@ -46,7 +49,9 @@ func (t *transaction) hop(s *Step) (*hop, finding) {
 // names. A URL that is nothing but a name is returned as location, and the
 // request is then to where the last answer came from.
 func (s *Step) request(check *HTTPRequest, values map[string]string, last *hop) (r *HTTPRequest, location string, f finding) {
-	r = &HTTPRequest{Method: s.Method, Redirects: s.Redirects, IP: familyAny, MaxBody: defaultMaxBody}
+	preset := newHTTPRequest(defaultMaxBody)
+	r = &preset
+	r.Method, r.Redirects = s.Method, s.Redirects
 	if name, ok := whole(s.URL); ok && last != nil {
 		location, r.URL = values[name], last.url.String()
 	} else {

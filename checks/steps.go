@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/http/cookiejar"
 	"slices"
 	"time"
@@ -28,9 +27,7 @@ type Step struct {
 }
 
 // Preset sets the defaults of a step's request.
-func (s *Step) Preset() {
-	s.Method, s.Redirects, s.IP, s.MaxBody = http.MethodGet, 10, familyAny, defaultMaxBody
-}
+func (s *Step) Preset() { s.HTTPRequest = newHTTPRequest(defaultMaxBody) }
 
 // transaction is one run of a check with steps.
 type transaction struct {

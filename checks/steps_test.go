@@ -391,6 +391,11 @@ func TestCapturedURLs(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	next(strings.Replace(away.URL(), "//", "//user:pw@", 1) + "/there")
+	wants(t, run(t, steps(take, use), 10*time.Second, loopback()), Down, HTTPRedirect) // with its body
+	if n := away.Connections(); n != 0 {
+		t.Errorf("%d connections to where a body was not to go", n)
+	}
+	use.method, use.body = "", ""
 	wants(t, run(t, steps(take, use), 10*time.Second, loopback()), Up, "")
 	if got := last(away); got.Path != "/there" || got.Header.Get("Authorization") != "" || got.Header.Get("X-Key") != "" || got.Header.Get("Accept-Language") != "pl" {
 		t.Errorf("got %+v", got)
