@@ -110,6 +110,9 @@ var capturedName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,30}$`)
 // captureFaults says what is wrong with the captures of a step.
 func captureFaults(path string, captures map[string]Capture) []Fault {
 	var faults []Fault
+	if len(captures) > maxCaptures {
+		faults = append(faults, Fault{path, fmt.Sprintf("are %d; at most %d are allowed", len(captures), maxCaptures)})
+	}
 	for _, name := range slices.Sorted(maps.Keys(captures)) {
 		at := path + "." + clip(name, 80)
 		switch {

@@ -120,7 +120,7 @@ func TestExpressionsAreBounded(t *testing.T) {
 	big := `{"list": [` + strings.Repeat("1,", 99_999) + `1]}`
 	for _, tt := range []struct{ text, says string }{
 		{`all(1..1000000, # > 0)`, "memory budget exceeded"},
-		{`all(1..99999, all(1..99999, # > 0))`, ""},
+		{`all(1..99999, all(1..99999, # > 0))`, "memory budget exceeded"},
 		{`all(json.list, all(json.list, # == 1))`, "did not end in the time"},
 		{`all(json.list, # not in json.list || all(json.list, # in json.list))`, "did not end in the time"},
 		{`len(map(json.list, upper(body))) > 0`, "texts of more than"},
@@ -130,13 +130,15 @@ func TestExpressionsAreBounded(t *testing.T) {
 		{`len(map(1..99999, [1,2,3,4,5])) > 0`, "memory budget exceeded"},
 	} {
 		a := answered(big)
-		a.until = time.Now().Add(time.Second)
 		start := time.Now()
+		if strings.Contains(tt.says, "in the time") {
+			a.until = start.Add(300 * time.Millisecond)
+		}
 		got := expression(t, tt.text).wrong(a)
 		if got == "" || !strings.Contains(got, tt.says) {
 			t.Errorf("%s: %q, want %q", tt.text, got, tt.says)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("%s took %v", tt.text, took)
 		}
 	}

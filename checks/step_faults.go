@@ -124,7 +124,12 @@ func (s *Step) faults(captured []string) []Fault {
 		}
 	}
 	for _, t := range s.texts() {
-		for _, name := range namesIn(t.text) {
+		names := namesIn(t.text)
+		if len(names) > maxReferences {
+			add(t.path, "refers to captured texts %d times; at most %d are allowed", len(names), maxReferences)
+			continue
+		}
+		for _, name := range names {
 			if !slices.Contains(captured, name) {
 				add(t.path, "refers to {{%s}}, which no earlier step captures%s", name, sofar(captured))
 			}

@@ -13,8 +13,12 @@ import (
 	"nines/internal/secret"
 )
 
-// maxSteps is how many steps a transaction may have.
-const maxSteps = 30
+// Limits of a transaction.
+const (
+	maxSteps      = 30  // of a check
+	maxCaptures   = 20  // of a step
+	maxReferences = 100 // of one text
+)
 
 // Step is one request of a transaction, what its answer must be and what of it
 // the steps after it use.

@@ -538,6 +538,13 @@ func TestStepFaults(t *testing.T) {
 		{"bad name", "steps[1].capture.A-b", "cannot be a name", second(func(s *Step) { s.Capture = map[string]Capture{"A-b": {Header: "X"}} })},
 		{"taken name", "steps[1].capture.body", "has a meaning", second(func(s *Step) { s.Capture = map[string]Capture{"body": {Header: "X"}} })},
 		{"word", "steps[1].capture.not", "has a meaning", second(func(s *Step) { s.Capture = map[string]Capture{"not": {Header: "X"}} })},
+		{"many references", "steps[1].body", "101 times", second(func(s *Step) { s.Body = strings.Repeat("{{token}}", 101) })},
+		{"many captures", "steps[1].capture", "at most 20", second(func(s *Step) {
+			s.Capture = map[string]Capture{}
+			for i := range 21 {
+				s.Capture[fmt.Sprintf("a%d", i)] = Capture{Header: "X"}
+			}
+		})},
 		{"many", "steps", "at most 30", with(func(h *HTTP) {
 			for i := range 29 {
 				s := act{name: fmt.Sprint(i), url: url}
