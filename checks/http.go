@@ -46,6 +46,11 @@ func (h *HTTP) Probe(ctx context.Context, env *Env) Outcome {
 	if f.status == "" {
 		f = h.Expect.judge(a)
 	}
+	if f.detail != "" {
+		var secrets redactor // a target may send back what it got
+		secrets.addSecrets(&h.HTTPRequest)
+		f.detail = secrets.hide(f.detail)
+	}
 	return a.watch.outcome(f, a.facts())
 }
 

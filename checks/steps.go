@@ -38,7 +38,7 @@ type transaction struct {
 	http     *HTTP
 	exchange *exchange
 	captured map[string]string
-	secrets  redactor // all that was captured, what was captured anew since included
+	secrets  redactor // all that was captured or sent
 	home     place    // of the first step
 	last     *hop     // the request that was answered last
 	before   *answer  // its answer
@@ -60,11 +60,13 @@ func (h *HTTP) transact(ctx context.Context, env *Env) Outcome {
 		exchange: &exchange{HTTPRequest: &h.HTTPRequest, env: env, jar: jar},
 	}
 	defer t.exchange.close()
+	t.secrets.addSecrets(&h.HTTPRequest)
 	var f finding // the first that is slow, or the one that ends the run
 	var where string
 	var a *answer
 	for i := range h.Steps {
 		s := &h.Steps[i]
+		t.secrets.addStep(s)
 		var found finding
 		a, found = t.run(ctx, s)
 		t.note(s, a, found)
@@ -151,7 +153,7 @@ func (t *transaction) capture(s *Step, a *answer) finding {
 			return f
 		}
 		t.captured[name] = text
-		t.secrets.add(name, text)
+		t.secrets.add(text, "{{"+name+"}}")
 	}
 	return finding{}
 }

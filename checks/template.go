@@ -2,10 +2,8 @@ package checks
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -115,71 +113,4 @@ func authority(text string) string {
 		return text[:start+i]
 	}
 	return text
-}
-
-// redactor hides captured texts in what people get to read.
-type redactor struct{ forms []shownForm }
-
-// shownForm is how a captured text may look in a detail, and what is written
-// there instead.
-type shownForm struct{ text, by string }
-
-// add makes r hide a text.
-func (r *redactor) add(name, value string) {
-	for _, text := range shownForms(value) {
-		r.forms = append(r.forms, shownForm{text, "{{" + name + "}}"})
-	}
-	// The longest first: one may be part of another.
-	slices.SortStableFunc(r.forms, func(a, b shownForm) int { return len(b.text) - len(a.text) })
-}
-
-// shortSecret is below how many bytes a captured text is hidden only where it
-// stands alone: the 1 of a page number is in too many words.
-const shortSecret = 8
-
-// hide replaces every captured text in a detail by its name, in any of the
-// forms in which details show texts, whole or cut short.
-func (r *redactor) hide(detail string) string {
-	for _, f := range r.forms {
-		detail = replaceShown(detail, f.text, f.by)
-	}
-	return detail
-}
-
-// shownForms returns how a text may look in a detail.
-func shownForms(value string) []string {
-	quoted := fmt.Sprintf("%q", value)
-	text, _ := json.Marshal(value)
-	forms := []string{value, quoted[1 : len(quoted)-1], string(text[1 : len(text)-1]), url.QueryEscape(value), url.PathEscape(value)}
-	slices.Sort(forms)
-	return slices.Compact(forms)
-}
-
-// replaceShown replaces text in detail, and the start of it before a cut.
-func replaceShown(detail, text, by string) string {
-	if len(text) >= shortSecret {
-		detail = strings.ReplaceAll(detail, text, by)
-	} else {
-		alone := regexp.MustCompile(`(^|[^0-9A-Za-z])` + regexp.QuoteMeta(text) + `($|[^0-9A-Za-z])`)
-		for range 2 { // neighbours share what is between them
-			detail = alone.ReplaceAllString(detail, "${1}"+by+"${2}")
-		}
-	}
-	const cut = "…"
-	for end := strings.Index(detail, cut); end >= 0; {
-		shown := detail[:end]
-		for n := min(len(text), len(shown)); n >= 3; n-- {
-			if strings.HasSuffix(shown, text[:n]) {
-				detail = shown[:len(shown)-n] + by + detail[end:]
-				end += len(by) - n
-				break
-			}
-		}
-		next := strings.Index(detail[end+len(cut):], cut)
-		if next < 0 {
-			break
-		}
-		end += len(cut) + next
-	}
-	return detail
 }

@@ -48,7 +48,15 @@ func fullSpecs(t testing.TB) []Spec {
 	d := &DNS{Domain: "example.com", Type: "MX", Server: "192.0.2.53", Transport: "tcp", Recursion: false,
 		Expect: DNSExpect{Rcode: "NXDOMAIN", Answer: []string{"10 a.example.com"}, AnswerContains: []string{"20 b.example.com"}, MinAnswers: 0, Within: time.Second}}
 	c := &TLS{Address: "example.com:443", IP: "6", Expect: TLSExpect{time.Hour, time.Minute}}
-	specs := []Spec{{Kind: "http", Options: h}, {Kind: "bandwidth", Options: b}, {Kind: "bandwidth", Options: own}, {Kind: "dns", Options: d}, {Kind: "tls", Options: c}}
+	bought := steps(
+		act{name: "take", url: "https://shop.example.com/", headers: secrets("X-Key", "k3y"), form: secrets("pin", "p1n"), capture: map[string]Capture{
+			"a": {Header: "X"}, "b": {Cookie: "c"}, "c": {Match: new(pattern(t, "(x)"))}, "d": {JSON: path(t, "$.a[0]")}}},
+		act{name: "use", url: "{{a}}", method: "PUT", headers: secrets(), form: secrets(), body: "{{b}}", bearer: secret.New("{{c}}"), capture: map[string]Capture{},
+			expect: HTTPExpect{Headers: map[string]HeaderExpect{}, JSON: map[string]JSONExpect{"$": equalsJSON(t, `"{{d}}"`)}, Expr: []Expression{expression(t, `a != ""`)}}},
+	)
+	bought.Headers, bought.Expect.Within, bought.Expect.Headers, bought.Expect.JSON = secrets("A", "b"), time.Second, map[string]HeaderExpect{}, map[string]JSONExpect{}
+	bought.Steps[0].Expect.Headers, bought.Steps[0].Expect.JSON = map[string]HeaderExpect{}, map[string]JSONExpect{}
+	specs := []Spec{{Kind: "http", Options: h}, {Kind: "http", Options: bought}, {Kind: "bandwidth", Options: b}, {Kind: "bandwidth", Options: own}, {Kind: "dns", Options: d}, {Kind: "tls", Options: c}}
 	for i := range specs {
 		specs[i].Name, specs[i].Every, specs[i].Timeout = fmt.Sprintf("check-%d", i), time.Minute, 10*time.Second
 	}
