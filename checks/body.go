@@ -2,8 +2,11 @@ package checks
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 	"strings"
@@ -43,9 +46,14 @@ func (x *exchange) readBody(answered *http.Response) error {
 		body, x.answer.encoding = unpacking, strings.Join(names, ", ")
 	}
 	body = io.LimitReader(body, limit+1)
+	var digest hash.Hash
+	if x.use&bodyHashed != 0 {
+		digest = sha256.New()
+		body = io.TeeReader(body, digest)
+	}
 	var err error
 	var n int64
-	if x.keepBody {
+	if x.use&bodyKept != 0 {
 		var whole bytes.Buffer
 		if answered.ContentLength > 0 {
 			whole.Grow(int(answered.ContentLength) + bytes.MinRead)
@@ -56,6 +64,9 @@ func (x *exchange) readBody(answered *http.Response) error {
 		n, err = io.Copy(io.Discard, body)
 	}
 	x.answer.bodyBytes = int(n)
+	if digest != nil {
+		x.answer.digest = hex.EncodeToString(digest.Sum(nil))
+	}
 	if n > limit || errors.Is(err, errTooLarge) && !errors.Is(err, errWindow) {
 		return tooLarge
 	}

@@ -15,8 +15,8 @@ import (
 	"nines/checks/checkstest"
 )
 
-// authority signs a certificate of the given subject for the key.
-func authority(t testing.TB, subject, issuer string, key *ecdsa.PublicKey, by *ecdsa.PrivateKey, number int64) []byte {
+// signer signs a certificate of the given subject for the key.
+func signer(t testing.TB, subject, issuer string, key *ecdsa.PublicKey, by *ecdsa.PrivateKey, number int64) []byte {
 	t.Helper()
 	template := func(name string) *x509.Certificate {
 		return &x509.Certificate{
@@ -37,7 +37,7 @@ func TestHugeChains(t *testing.T) {
 	ca, cert := issue(t, checkstest.Leaf{})
 	server := opened(checkstest.NewTLS(cert))(t)
 	key := p256(t)
-	one := authority(t, "Filler", "Filler", &key.PublicKey, key, 1)
+	one := signer(t, "Filler", "Filler", &key.PublicKey, key, 1)
 	filled := func(n int, before bool) tls.Certificate {
 		c := cert
 		c.Certificate = [][]byte{cert.Certificate[0]}
@@ -86,11 +86,11 @@ func TestChainsThatExplode(t *testing.T) {
 	}, &x509.Certificate{Subject: pkix.Name{CommonName: "Maze"}}, &leafKey.PublicKey, key))(t)
 	cert := tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: leafKey}
 	for i := range 200 {
-		cert.Certificate = append(cert.Certificate, authority(t, "Maze", "Maze", &key.PublicKey, key, int64(i)+2))
+		cert.Certificate = append(cert.Certificate, signer(t, "Maze", "Maze", &key.PublicKey, key, int64(i)+2))
 	}
 	for i := range 100 { // and different keys under one name, of which none fits
 		wrong := p256(t)
-		cert.Certificate = append(cert.Certificate, authority(t, "Maze", "Maze", &wrong.PublicKey, key, int64(i)+500))
+		cert.Certificate = append(cert.Certificate, signer(t, "Maze", "Maze", &wrong.PublicKey, key, int64(i)+500))
 	}
 	server := opened(checkstest.NewTLS(cert))(t)
 	c := tlsAt(server.Addr(), must(checkstest.NewCA())(t).PEM())
@@ -101,8 +101,8 @@ func TestChainsThatExplode(t *testing.T) {
 // Whether a certificate is left out or the authority is a stranger.
 func TestIncompleteOrUntrusted(t *testing.T) {
 	rootKey, upperKey, leafKey := p256(t), p256(t), p256(t)
-	root := authority(t, "Root", "Root", &rootKey.PublicKey, rootKey, 1)
-	upper := authority(t, "Upper", "Root", &upperKey.PublicKey, rootKey, 2)
+	root := signer(t, "Root", "Root", &rootKey.PublicKey, rootKey, 1)
+	upper := signer(t, "Upper", "Root", &upperKey.PublicKey, rootKey, 2)
 	leaf := must(x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(3), DNSNames: []string{"localhost"}, NotBefore: time.Now().AddDate(0, 0, -1), NotAfter: time.Now().AddDate(0, 0, 90),
 		IssuingCertificateURL: []string{"http://authority.example/upper.cer"},

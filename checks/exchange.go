@@ -26,10 +26,13 @@ const (
 // fetching is how a request is sent, apart from what it asks for. The zero
 // value is for an answer whose body nobody looks at.
 type fetching struct {
-	slow     *throttle.Link // nil: as fast as the network goes
-	keepBody bool
-	jar      http.CookieJar // keeps the cookies of every answer; nil: one of the run's own, for redirects
-	pinned   netip.Addr     // the only address of the URL's host to use, admitted; invalid: any that it has
+	slow   *throttle.Link // nil: as fast as the network goes
+	use    bodyUse        // what is done with the body of the last answer
+	jar    http.CookieJar // keeps the cookies of every answer; nil: one of the run's own, for redirects
+	pinned netip.Addr     // the only address of the URL's host to use, admitted; invalid: any that it has
+
+	redirects int  // how many to follow
+	sameHost  bool // as HTTPRequest.SameHost has it
 }
 
 // exchange is one run of a request: its hops and the connection that they
@@ -55,16 +58,18 @@ type exchange struct {
 // fetch sends the request, follows redirects and reads the last answer. What
 // was found out is in the answer even when there is a finding. With a slow link
 // it keeps to HTTP/1.1, whose turns can be told.
-func (r *HTTPRequest) fetch(ctx context.Context, env *Env, slow *throttle.Link, keepBody bool) (*answer, finding) {
-	return r.fetchBy(ctx, env, fetching{slow: slow, keepBody: keepBody})
+func (r *HTTPRequest) fetch(ctx context.Context, env *Env, slow *throttle.Link, use bodyUse) (*answer, finding) {
+	return r.fetchBy(ctx, env, fetching{slow: slow, use: use})
 }
 
-// fetchBy is fetch with all that can be said about how.
+// fetchBy is fetch with more said about how; what the request itself says of
+// redirects counts.
 func (r *HTTPRequest) fetchBy(ctx context.Context, env *Env, how fetching) (*answer, finding) {
 	a := &answer{watch: startWatch(), now: env.now()}
 	if err := r.prepare(); err != nil {
 		return a, against(ProberInternal, "%v", err)
 	}
+	how.redirects, how.sameHost = r.Redirects, r.SameHost
 	x := &exchange{HTTPRequest: r, fetching: how, env: env, answer: a}
 	defer x.close()
 	h := &r.first
@@ -74,12 +79,16 @@ func (r *HTTPRequest) fetchBy(ctx context.Context, env *Env, how fetching) (*ans
 			return a, f
 		}
 	}
-	return a, x.follow(ctx, h)
+	_, _, f := x.follow(ctx, h)
+	return a, f
 }
 
-// follow sends h and what its redirects lead to, and reads the last answer.
-func (x *exchange) follow(ctx context.Context, h *hop) finding {
+// follow sends h and what its redirects lead to, and reads the last answer,
+// which it returns with the request that it is to.
+func (x *exchange) follow(ctx context.Context, h *hop) (last *hop, answered *http.Response, f finding) {
 	a, renewed := x.answer, false
+	a.until, _ = ctx.Deadline()
+	x.before = nil
 	status := 0
 	defer func() {
 		if a.redirects > 0 {
@@ -88,28 +97,28 @@ func (x *exchange) follow(ctx context.Context, h *hop) finding {
 	}()
 	for {
 		status = 0
-		answered, f := x.send(ctx, h)
+		answered, f = x.send(ctx, h)
 		if f.status != "" {
-			return f
+			return h, nil, f
 		}
 		status = answered.StatusCode
 		if status == http.StatusUnauthorized && h.token != "" && !renewed {
 			renewed = true // the token may have been taken back before its time
 			x.finish(answered)
 			if h, f = x.authorize(ctx, h); f.status != "" {
-				return f
+				return h, nil, f
 			}
 			continue
 		}
 		next, f := x.next(h, answered)
 		if f.status != "" {
-			return f
+			return h, nil, f
 		}
 		if next != nil || x.jar != nil {
 			x.keepCookies(h, answered)
 		}
 		if next == nil {
-			return x.read(answered)
+			return h, answered, x.read(answered)
 		}
 		a.redirects++
 		x.finish(answered)
@@ -120,7 +129,7 @@ func (x *exchange) follow(ctx context.Context, h *hop) finding {
 
 // next returns where an answer leads on to; nil when it is the last.
 func (x *exchange) next(h *hop, answered *http.Response) (*hop, finding) {
-	if x.Redirects == 0 {
+	if x.redirects == 0 {
 		return nil, finding{}
 	}
 	next, err := h.redirected(answered)
@@ -129,10 +138,10 @@ func (x *exchange) next(h *hop, answered *http.Response) (*hop, finding) {
 		return nil, against(HTTPRedirect, "%v", err)
 	case next == nil:
 		return nil, finding{}
-	case x.answer.redirects == x.Redirects:
+	case x.answer.redirects == x.redirects:
 		return nil, against(HTTPRedirect, "followed %d redirects, and the last leads on to %s", x.answer.redirects, shownURL(next.url))
 	}
-	if x.SameHost {
+	if x.sameHost {
 		if err := next.staysWith(h); err != nil {
 			return nil, against(HTTPRedirect, "%v", err)
 		}

@@ -94,3 +94,7 @@ func issue(t testing.TB, leaf checkstest.Leaf) (*checkstest.CA, tls.Certificate)
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 func itoa(n uint16) string { return strconv.Itoa(int(n)) }
+
+func tlsConfig(cert tls.Certificate) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{cert}}
+}

@@ -7,23 +7,42 @@ import (
 	"time"
 )
 
-// HTTP is a check of kind http: one request, and what its answer must be.
+// HTTP is a check of kind http: one request, and what its answer must be, or
+// several in turn.
 type HTTP struct {
 	HTTPRequest
-	Expect HTTPExpect `json:"expect" doc:"What the answer must be."`
+	Expect HTTPExpect `json:"expect" doc:"What the answer must be. Beside steps it has within and fail_after alone, for all of them together."`
+	Steps  []Step     `json:"steps" doc:"Several requests in turn instead of one url, with cookies and connections kept between them."`
 }
 
 func newHTTP() *HTTP { return &HTTP{HTTPRequest: newHTTPRequest(defaultMaxBody)} }
 
 // Faults says what is wrong with the options.
 func (h *HTTP) Faults() []Fault {
+	if len(h.Steps) > 0 {
+		return h.transactionFaults()
+	}
 	faults := append(h.HTTPRequest.faults(), h.Expect.faults()...)
+	if h.Expect.MinBytes > h.MaxBody {
+		faults = append(faults, Fault{"expect.min_bytes", "is more than max_body, so that no body fits"})
+	}
 	return append(faults, h.HTTPRequest.eachFaults(h.Expect.AllAddresses)...)
 }
 
-// Probe makes the request once and judges the answer; with ip: each, once to
-// every address.
+// Target returns the host that the first request goes to.
+func (h *HTTP) Target() string {
+	if len(h.Steps) > 0 {
+		return h.Steps[0].Target()
+	}
+	return h.HTTPRequest.Target()
+}
+
+// Probe makes the request, or those of the steps, once and judges the answer;
+// with ip: each, once to every address.
 func (h *HTTP) Probe(ctx context.Context, env *Env) Outcome {
+	if len(h.Steps) > 0 {
+		return h.transact(ctx, env)
+	}
 	if h.IP == familyEach && h.prepare() == nil {
 		return env.probeEach(ctx, h.first.place.host, h.Expect.AllAddresses, func(ctx context.Context, addr netip.Addr) Outcome {
 			return h.probe(ctx, env, addr)
@@ -34,9 +53,14 @@ func (h *HTTP) Probe(ctx context.Context, env *Env) Outcome {
 
 // probe makes the request once, to one address if that is valid.
 func (h *HTTP) probe(ctx context.Context, env *Env, addr netip.Addr) Outcome {
-	a, f := h.fetchBy(ctx, env, fetching{keepBody: h.Expect.readsBody(), pinned: addr})
+	a, f := h.fetchBy(ctx, env, fetching{use: h.Expect.readsBody(), pinned: addr})
 	if f.status == "" {
 		f = h.Expect.judge(a)
+	}
+	if f.detail != "" {
+		var secrets redactor // a target may send back what it got
+		secrets.addSecrets(&h.HTTPRequest)
+		f.detail = secrets.hide(f.detail)
 	}
 	return a.watch.outcome(f, a.facts())
 }
@@ -62,6 +86,11 @@ type answer struct {
 	firstByte   time.Duration // from the start to the first byte of this answer
 	transfer    time.Duration // from there to its end
 	carried     int64         // bytes that a slow link carried in that time
+
+	until    time.Time         // when the run ends, its judging included; zero means never
+	digest   string            // the SHA-256 of the body in hex, when an expectation asks for it
+	document *document         // the body as JSON, once it was asked for
+	captured map[string]string // what steps before this one took from their answers
 }
 
 func (a *answer) facts() Facts {
@@ -83,6 +112,9 @@ func (a *answer) facts() Facts {
 	}
 	if a.token > 0 {
 		facts["token_ms"] = MillisOf(a.token)
+	}
+	if a.digest != "" {
+		facts["body_sha256"] = a.digest
 	}
 	if a.tlsVersion != "" {
 		facts["tls_version"] = a.tlsVersion

@@ -25,7 +25,7 @@ func TestHTTPUp(t *testing.T) {
 	h := httpAt(server.URL() + "/front?x=1#part")
 	h.Headers = map[string]secret.String{"Accept-Language": secret.New("pl"), "Host": secret.New("shop.example.com")}
 	h.Expect = HTTPExpect{
-		Status: []StatusRange{{200, 299}}, Headers: map[string]string{"x-shop": "open"},
+		Status: []StatusRange{{200, 299}}, Headers: map[string]HeaderExpect{"x-shop": HeaderEquals("open")},
 		BodyContains: []string{"Welcome"}, BodyLacks: []string{"error"}, BodyMatches: []Pattern{pattern(t, `<h\d>`)},
 		Within: 9 * time.Second,
 	}
@@ -84,9 +84,9 @@ func TestHTTPExpectations(t *testing.T) {
 		{"lacks text", checkstest.Behaviour{Body: "Sorry"}, HTTPExpect{BodyContains: []string{"Welcome"}}, Down, ContentMismatch},
 		{"has text", checkstest.Behaviour{Body: "Sorry"}, HTTPExpect{BodyLacks: []string{"Sorry"}}, Down, ContentMismatch},
 		{"no match", checkstest.Behaviour{Body: "order-"}, HTTPExpect{BodyMatches: []Pattern{pattern(t, `order-\d+`)}}, Down, ContentMismatch},
-		{"no header", checkstest.Behaviour{}, HTTPExpect{Headers: map[string]string{"X-Shop": "open"}}, Down, ContentMismatch},
-		{"other header", checkstest.Behaviour{Header: http.Header{"X-Shop": {"shut"}}}, HTTPExpect{Headers: map[string]string{"X-Shop": "open"}}, Down, ContentMismatch},
-		{"one of two headers", checkstest.Behaviour{Header: http.Header{"X-Shop": {"shut", "open"}}}, HTTPExpect{Headers: map[string]string{"X-Shop": "open"}}, Up, ""},
+		{"no header", checkstest.Behaviour{}, HTTPExpect{Headers: map[string]HeaderExpect{"X-Shop": HeaderEquals("open")}}, Down, ContentMismatch},
+		{"other header", checkstest.Behaviour{Header: http.Header{"X-Shop": {"shut"}}}, HTTPExpect{Headers: map[string]HeaderExpect{"X-Shop": HeaderEquals("open")}}, Down, ContentMismatch},
+		{"one of two headers", checkstest.Behaviour{Header: http.Header{"X-Shop": {"shut", "open"}}}, HTTPExpect{Headers: map[string]HeaderExpect{"X-Shop": HeaderEquals("open")}}, Up, ""},
 		{"slow", checkstest.Behaviour{Delay: 60 * time.Millisecond}, HTTPExpect{Within: 50 * time.Millisecond}, Degraded, SlowTotal},
 		{"slow and wrong", checkstest.Behaviour{Delay: 60 * time.Millisecond, Status: 500}, HTTPExpect{Within: 50 * time.Millisecond}, Down, HTTPStatus},
 		{"no TLS to expire", checkstest.Behaviour{}, HTTPExpect{ValidFor: span(time.Hour)}, Up, ""},

@@ -32,7 +32,7 @@ const userAgent = "nines"
 // HTTPRequest is an HTTP request as a check describes it. Kinds that make one
 // embed it.
 type HTTPRequest struct {
-	URL       string                   `json:"url" required:"true" doc:"The address, http or https." example:"https://shop.example.com/"`
+	URL       string                   `json:"url" required:"unless:steps" doc:"The address, http or https." example:"https://shop.example.com/"`
 	Method    string                   `json:"method" doc:"The request's method; default GET, or POST with a form." example:"PUT"`
 	Headers   map[string]secret.String `json:"headers" doc:"Headers of the request; their values are kept secret. Host sets the host that is asked for." example:"{Accept-Language: pl}"`
 	Body      string                   `json:"body" file:"true" doc:"The request's body; default none." example:"'{\"ping\": true}'"`
@@ -183,6 +183,16 @@ func headerNamed(headers map[string]secret.String, wanted string) bool {
 // prepare makes what all runs share.
 func (r *HTTPRequest) prepare() error {
 	r.prepared.Do(func() {
+		if !r.Proxy.IsZero() {
+			if r.proxy, r.err = proxyOf(r.Proxy.Reveal()); r.err != nil {
+				return
+			}
+		}
+		r.tokens = make(chan *oauth2.Token, 1)
+		r.tokens <- nil
+		if r.URL == "" {
+			return // there are steps, each with its own
+		}
 		u, err := url.Parse(r.URL)
 		if err != nil {
 			r.err = err
@@ -193,13 +203,6 @@ func (r *HTTPRequest) prepare() error {
 			r.err = err
 			return
 		}
-		if !r.Proxy.IsZero() {
-			if r.proxy, r.err = proxyOf(r.Proxy.Reveal()); r.err != nil {
-				return
-			}
-		}
-		r.tokens = make(chan *oauth2.Token, 1)
-		r.tokens <- nil
 		r.first = hop{method: r.method(), url: u, place: p, header: r.header(), body: r.body(), version: r.Version}
 		r.first.host = r.first.header.Get("Host")
 		r.first.header.Del("Host")

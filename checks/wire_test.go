@@ -32,20 +32,26 @@ func fullSpecs(t testing.TB) []Spec {
 		}
 	}
 	expect := HTTPExpect{
-		Status: []StatusRange{{200, 299}, {404, 404}}, Headers: map[string]string{"A": "b"}, BodyContains: []string{"c"},
+		Status: []StatusRange{{200, 299}, {404, 404}}, Headers: map[string]HeaderExpect{"A": HeaderEquals("b"), "C": {Matches: new(pattern(t, "^d")), Absent: new(false)}}, BodyContains: []string{"c"},
 		BodyLacks: []string{"d"}, BodyMatches: []Pattern{pattern(t, "e+")}, Within: 2 * time.Second, ValidFor: span(14 * 24 * time.Hour),
+		FailAfter: 5 * time.Second, Version: []string{"1.1", "2"}, MinBytes: 1, MaxBytes: new(7), SHA256: strings.Repeat("a", 64), ModifiedWithin: time.Hour,
+		JSON: map[string]JSONExpect{
+			"$.a": {Equals: jsonValue(t, `"x"`)}, "$.b": {Equals: jsonValue(t, "null")}, "$.c": {Equals: jsonValue(t, "5"), Min: new(1.5), Max: new(9.0)},
+			"$.d": {Absent: new(true)}, "$.e": {Matches: new(pattern(t, "")), Length: new(0)}, "$.f": {Equals: jsonValue(t, "-1.5e3")},
+		},
+		Expr: []Expression{expression(t, "status == 200")},
 	}
 	h := &HTTP{HTTPRequest: request(), Expect: expect}
 	b := &Bandwidth{HTTPRequest: request(), Profile: pt(t, "slow-4g"), Expect: BandwidthExpect{expect, time.Second, 100}}
 	b.Bearer, b.Basic = secret.New("t0ken"), Basic{}
-	tokens := &HTTP{HTTPRequest: newHTTPRequest(7), Expect: HTTPExpect{AllAddresses: true, Headers: map[string]string{}}}
+	tokens := &HTTP{HTTPRequest: newHTTPRequest(7), Expect: HTTPExpect{AllAddresses: true, Headers: map[string]HeaderExpect{}, JSON: map[string]JSONExpect{}}}
 	tokens.URL, tokens.Headers, tokens.Form = "https://example.com/", map[string]secret.String{}, map[string]secret.String{"a": secret.New("b")}
 	tokens.Version, tokens.IP = HTTP3, "each"
 	tokens.OAuth2 = OAuth2{"https://example.com/t", "id", secret.New("s3cret"), []string{"a"}, map[string]secret.String{"c": secret.New("d")}, "body"}
 	own := newBandwidth()
 	own.URL, own.Profile = "http://example.com/", Profile{DownKbps: 400, UpKbps: 400.5, RTTMS: 400}
-	own.Headers, own.Expect.Headers = map[string]secret.String{}, map[string]string{} // as none is on the wire
 	own.Form, own.OAuth2.Params = map[string]secret.String{}, map[string]secret.String{}
+	own.Headers, own.Expect.Headers, own.Expect.JSON = map[string]secret.String{}, map[string]HeaderExpect{}, map[string]JSONExpect{} // as none is on the wire
 	d := &DNS{Domain: "example.com", Type: "MX", Server: "192.0.2.53", Transport: "tcp", Recursion: false,
 		Expect: DNSExpect{Rcode: "NXDOMAIN", Answer: []string{"10 a.example.com"}, AnswerContains: []string{"20 b.example.com"}, MinAnswers: 0, Within: time.Second}}
 	c := &TLS{Address: "example.com:443", IP: "6", StartTLS: "smtp", Revocation: "crl",
@@ -53,7 +59,19 @@ func fullSpecs(t testing.TB) []Spec {
 	tcp := &TCP{Address: "example.com:25", IP: "each", Send: secret.New("PING"), TLS: true, StartTLS: "smtp",
 		Expect: TCPExpect{Contains: []string{"a"}, Matches: []Pattern{pattern(t, "b+")}, ValidFor: span(time.Hour), AllAddresses: true, Within: time.Second}}
 	ping := &ICMP{Host: "example.com", IP: "6", Count: 5, Interval: time.Second, Size: 100, Expect: ICMPExpect{MaxLoss: Ratio{percent: 12.5, set: true}, Within: time.Second}}
-	specs := []Spec{{Kind: "tcp", Options: tcp}, {Kind: "icmp", Options: ping}, {Kind: "http", Options: h}, {Kind: "http", Options: tokens}, {Kind: "bandwidth", Options: b}, {Kind: "bandwidth", Options: own}, {Kind: "dns", Options: d}, {Kind: "tls", Options: c}}
+	bought := steps(
+		act{name: "take", url: "https://shop.example.com/", headers: secrets("X-Key", "k3y"), form: secrets("pin", "p1n"), capture: map[string]Capture{
+			"a": {Header: "X"}, "b": {Cookie: "c"}, "c": {Match: new(pattern(t, "(x)"))}, "d": {JSON: path(t, "$.a[0]")}}},
+		act{name: "use", url: "{{a}}", method: "PUT", headers: secrets(), form: secrets(), body: "{{b}}", bearer: secret.New("{{c}}"), capture: map[string]Capture{},
+			expect: HTTPExpect{Headers: map[string]HeaderExpect{}, JSON: map[string]JSONExpect{"$": equalsJSON(t, `"{{d}}"`)}, Expr: []Expression{expression(t, `a != ""`)}}},
+	)
+	bought.Headers, bought.Expect.Within, bought.Expect.Headers, bought.Expect.JSON = secrets("A", "b"), time.Second, map[string]HeaderExpect{}, map[string]JSONExpect{}
+	bought.Steps[0].Expect.Headers, bought.Steps[0].Expect.JSON = map[string]HeaderExpect{}, map[string]JSONExpect{}
+	bought.Form, bought.OAuth2.Params = secrets(), secrets()
+	for i := range bought.Steps {
+		bought.Steps[i].OAuth2.Params = secrets()
+	}
+	specs := []Spec{{Kind: "tcp", Options: tcp}, {Kind: "icmp", Options: ping}, {Kind: "http", Options: h}, {Kind: "http", Options: tokens}, {Kind: "http", Options: bought}, {Kind: "bandwidth", Options: b}, {Kind: "bandwidth", Options: own}, {Kind: "dns", Options: d}, {Kind: "tls", Options: c}}
 	for i := range specs {
 		specs[i].Name, specs[i].Every, specs[i].Timeout = fmt.Sprintf("check-%d", i), time.Minute, 10*time.Second
 	}

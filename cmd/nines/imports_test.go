@@ -50,6 +50,8 @@ var onlyIn = map[string][]string{
 	"github.com/klauspost/compress": {"checks"},
 	"github.com/andybalholm/brotli": {"checks"},
 	"golang.org/x/oauth2":           {"checks"},
+	"github.com/expr-lang/expr":     {"checks"},
+	"github.com/ohler55/ojg":        {"checks"},
 	"github.com/slack-go/slack":     {"notifier/slack"},
 	"github.com/twilio/twilio-go":   {"notifier/twilio"},
 	"modernc.org/sqlite":            {"scheduler/store", "prober"},

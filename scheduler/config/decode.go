@@ -2,10 +2,12 @@ package config
 
 import (
 	"encoding"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,13 +33,19 @@ var (
 	checkType     = reflect.TypeFor[checkSection]()
 	selectionType = reflect.TypeFor[selection]()
 	textType      = reflect.TypeFor[encoding.TextUnmarshaler]()
+	jsonType      = reflect.TypeFor[json.Unmarshaler]()
 )
 
 // decode reads n into v. What cannot be read leaves v as it is.
 func (d *decoder) decode(n *node, v reflect.Value, k key) {
 	t := v.Type()
 	switch {
-	case n.kind == unread || n.kind == absent && composite(t):
+	case n.kind == unread:
+	case takesAny(t) && (n.kind == scalar || n.kind == absent && n.text != ""):
+		if err := v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(plainJSON(n)); err != nil {
+			d.unreadable(n.position, n.path(), "%v", err)
+		}
+	case n.kind == absent && composite(t):
 	case t.Kind() == reflect.Pointer:
 		p := reflect.New(t.Elem())
 		d.decode(n, p.Elem(), k)
@@ -65,6 +73,13 @@ func (d *decoder) decode(n *node, v reflect.Value, k key) {
 	default:
 		d.mismatch(n, t, k)
 	}
+}
+
+// takesAny reports whether a value of type t can be any single value, null
+// included: it reads JSON, and no text.
+func takesAny(t reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	return p.Implements(jsonType) && !p.Implements(textType)
 }
 
 // composite reports whether a key without a value means nothing given, as in
@@ -203,7 +218,7 @@ func (d *decoder) check(n *node, into *checkSection) {
 func plain(n *node) any {
 	switch n.kind {
 	case scalar:
-		return n.text
+		return n.single()
 	case list:
 		items := make([]any, len(n.items))
 		for i, item := range n.items {
@@ -218,4 +233,31 @@ func plain(n *node) any {
 		return fields
 	}
 	return nil
+}
+
+// plainJSON returns n as JSON.
+func plainJSON(n *node) []byte {
+	data, err := json.Marshal(plain(n))
+	if err != nil {
+		panic(err) // plain returns nothing that JSON does not have
+	}
+	return data
+}
+
+// jsonNumber is a number as JSON writes it.
+var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+
+// single returns a scalar as JSON would have it: without quotes it may be a
+// number, true, false or null.
+func (n *node) single() any {
+	switch {
+	case !n.bare:
+	case n.text == "null":
+		return nil
+	case n.text == "true", n.text == "false":
+		return n.text == "true"
+	case jsonNumber.MatchString(n.text):
+		return json.Number(n.text)
+	}
+	return n.text
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -34,6 +35,9 @@ type everything struct {
 	Choice   string                   `json:"choice" enum:"one,two"`
 	Body     string                   `json:"body" file:"true"`
 	Any      any                      `json:"any"`
+	Single   single                   `json:"single"`
+	Rules    map[string]rules         `json:"rules"`
+	Presets  []preset                 `json:"presets"`
 	flat
 	*Far
 	Ignored string `json:"-"`
@@ -43,6 +47,31 @@ type nested struct {
 	Name string `json:"name"`
 	N    int    `json:"n,omitempty"`
 }
+
+// single takes any single value, as JSON has it.
+type single struct{ text string }
+
+func (s *single) UnmarshalJSON(data []byte) error {
+	if string(data) == `"bad"` {
+		return fmt.Errorf("%s is bad; write good", data)
+	}
+	s.text = string(data)
+	return nil
+}
+
+// rules are a single value, or a mapping.
+type rules struct {
+	single
+	N int `json:"n"`
+}
+
+// preset is a struct with defaults of its own.
+type preset struct {
+	Name string `json:"name"`
+	N    int    `json:"n"`
+}
+
+func (p *preset) Preset() { p.N = 5 }
 
 type flat struct {
 	Flat string `json:"flat"`
@@ -109,6 +138,9 @@ either: {n: 4}
 choice: two
 body_file: body.txt
 any: {a: [1, {b: c}], d: }
+single: -1.5e3
+rules: {a: "5", b: true, c: null, d: ~, e: , f: {n: 3}, g: "null", h: '${STRUCTURE}', i: ${FIVE:-5}, j: 0x10, k: !!str 7, l: on}
+presets: [{name: a}, {name: b, n: 0}]
 flat: f
 far: g
 `, &got)
@@ -124,8 +156,15 @@ far: g
 		Secrets: map[string]secret.String{"Authorization": secret.New("Bearer x")},
 		Nested:  nested{"n", 1}, Deep: &nested{Name: "d"}, Many: []nested{{N: 1}, {N: 2}},
 		Quorum: regions.AtLeast(2), Either: either{N: 4}, Choice: "two", Body: "a\nbody\n",
-		Any:  map[string]any{"a": []any{"1", map[string]any{"b": "c"}}, "d": nil},
-		flat: flat{"f"}, Far: &Far{"g"},
+		Any:    map[string]any{"a": []any{json.Number("1"), map[string]any{"b": "c"}}, "d": nil},
+		Single: single{"-1.5e3"},
+		Rules: map[string]rules{
+			"a": {single: single{`"5"`}}, "b": {single: single{"true"}}, "c": {single: single{"null"}}, "d": {single: single{"null"}}, "e": {}, "f": {N: 3},
+			"g": {single: single{`"null"`}}, "h": {single: single{`"a: b, c: [d] # \"e\" '"`}}, "i": {single: single{"5"}}, "j": {single: single{`"0x10"`}},
+			"k": {single: single{`"7"`}}, "l": {single: single{`"on"`}},
+		},
+		Presets: []preset{{"a", 5}, {"b", 0}},
+		flat:    flat{"f"}, Far: &Far{"g"},
 	}
 	if !reflect.DeepEqual(want, got) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -174,7 +213,12 @@ func TestDecodeFaults(t *testing.T) {
 		"many: [{nam: a}]":          ":1:9: many[0].nam: unknown key; did you mean name?",
 		"quorum: none":              `:1:9: quorum: "none" is not a quorum; write majority, any, all, or a number of regions from 1`,
 		"either: bad":               `:1:9: either: "bad" is bad; write good`,
-		"either: [a]":               ":1:9: either: is a list; write text",
+		"either: [a]":               ":1:9: either: is a list; write text, or a mapping of keys to values",
+		"single: bad":               `:1:9: single: "bad" is bad; write good`,
+		"single: [a]":               ":1:9: single: is a list; write a value",
+		"single:":                   ":1:8: single: has no value; write a value, or leave the key out",
+		"rules: {a: [b]}":           ":1:12: rules.a: is a list; write a value, or a mapping of keys to values",
+		"rules: {a: {m: 1}}":        ":1:13: rules.a.m: unknown key; did you mean n?",
 		"choice: three":             `:1:9: choice: "three" is none of one, two; write one of them`,
 		"choice: x":                 `:1:9: choice: "x" is none of one, two; write one of them`,
 		"body: a\nbody_file: b":     ":2:1: body_file: body is given too, at in.yaml:1:1; keep one of the two",

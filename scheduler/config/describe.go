@@ -51,6 +51,15 @@ func label(t reflect.Type) string {
 	if f, ok := forms[t]; ok {
 		return f.label
 	}
+	rules := t.Kind() == reflect.Struct && len(keysOf(t)) > 0
+	switch {
+	case takesAny(t) && rules:
+		return "a value, or a mapping of keys to values"
+	case takesAny(t):
+		return "a value"
+	case reflect.PointerTo(t).Implements(textType) && rules:
+		return "text, or a mapping of keys to values"
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return label(t.Elem())

@@ -29,7 +29,8 @@ type node struct {
 	parent *node
 	step   string // from the parent to here: .key or [index]
 
-	text   string // of a scalar
+	text   string // of a scalar; of null, how it is written
+	bare   bool   // a scalar without quotes, which may be a number or such
 	items  []*node
 	fields []field
 	index  map[string]int // of fields, by key
@@ -117,14 +118,16 @@ func (n *node) nearest(relative string) *node {
 // follow takes the first step of a relative path and returns what is left.
 func (n *node) follow(relative string) (*node, string) {
 	if inside, found := strings.CutPrefix(relative, "["); found {
+		if quoted, err := strconv.QuotedPrefix(inside); err == nil { // the key itself may hold brackets
+			key, _ := strconv.Unquote(quoted)
+			if f := n.field(key); f != nil {
+				return f.value, strings.TrimPrefix(inside[len(quoted):], "]")
+			}
+			return nil, ""
+		}
 		inside, rest, _ := strings.Cut(inside, "]")
 		if i, err := strconv.Atoi(inside); err == nil && 0 <= i && i < len(n.items) {
 			return n.items[i], rest
-		}
-		if key, err := strconv.Unquote(inside); err == nil {
-			if f := n.field(key); f != nil {
-				return f.value, rest
-			}
 		}
 		return nil, ""
 	}

@@ -56,21 +56,25 @@ type referenceWriter struct{ b strings.Builder }
 // table writes the keys of a struct. path is where they stand.
 func (w *referenceWriter) table(path string, v reflect.Value) {
 	w.b.WriteString("\n| key | type | default | meaning |\n|---|---|---|---|\n")
+	others := map[string]bool{}
+	for _, k := range keysOf(v.Type()) {
+		others[k.name] = true
+	}
 	for _, k := range keysOf(v.Type()) {
 		// A value or a key may hold what ends a cell.
 		cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
-		fmt.Fprintf(&w.b, "| `%s` | %s | %s | %s |\n", k.name, cell(typeName(path, k)), cell(defaultCell(k, k.in(v))), cell(meaning(k)))
+		fmt.Fprintf(&w.b, "| `%s` | %s | %s | %s |\n", k.name, cell(typeName(path, k)), cell(defaultCell(k, k.in(v), others)), cell(meaning(k)))
 	}
 }
 
 // sections writes what stands beneath the keys of a struct.
 func (w *referenceWriter) sections(path string, v reflect.Value) {
 	for _, k := range keysOf(v.Type()) {
-		inner, list := beneath(k.in(v))
+		inner, step := beneath(k.in(v))
 		if !inner.IsValid() {
 			continue
 		}
-		at := join(path, k.name, list)
+		at := join(path, k.name, step)
 		fmt.Fprintf(&w.b, "\n%s `%s`\n\n%s\n", level(path), at, k.tag.Get("doc"))
 		w.table(at, inner)
 		w.sections(at, inner)
@@ -93,18 +97,23 @@ func (w *referenceWriter) kinds() {
 }
 
 // beneath returns the struct whose keys stand beneath a value, if there is
-// one, and whether it is a list of them.
-func beneath(v reflect.Value) (inner reflect.Value, list bool) {
+// one, and what makes its path: [] in a list of them, .NAME in a mapping.
+func beneath(v reflect.Value) (inner reflect.Value, step string) {
 	t := v.Type()
-	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
-		list = list || t.Kind() == reflect.Slice
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		switch t.Kind() {
+		case reflect.Slice:
+			step = "[]"
+		case reflect.Map:
+			step = ".NAME"
+		}
 		t = t.Elem()
 		v = zero(t)
 	}
 	if t.Kind() != reflect.Struct || len(keysOf(t)) == 0 {
-		return reflect.Value{}, false
+		return reflect.Value{}, ""
 	}
-	return v, list
+	return v, step
 }
 
 // level returns what a heading beneath path starts with.
@@ -115,14 +124,11 @@ func level(path string) string {
 	return "###"
 }
 
-func join(path, key string, list bool) string {
+func join(path, key, step string) string {
 	if path != "" {
 		key = path + "." + key
 	}
-	if list {
-		key += "[]"
-	}
-	return key
+	return key + step
 }
 
 // typeName says what a value is, with a link to its own keys.
@@ -145,13 +151,16 @@ func typeName(path string, k key) string {
 	}
 	if t.Kind() == reflect.Map {
 		said = "mapping of keys to " + short(t.Elem()) + "s"
+		if strings.Contains(said, ", ") {
+			said = "mapping, each " + label(t.Elem())
+		}
 	}
 	said = strings.ReplaceAll(said, "mapping of keys to values", "mapping")
 	if k.tag.Get("file") == "true" {
 		said += ", or in a file"
 	}
-	if inner, list := beneath(zero(k.typ)); inner.IsValid() {
-		said += fmt.Sprintf(" ([keys](#%s))", anchor(join(path, k.name, list)))
+	if inner, step := beneath(zero(k.typ)); inner.IsValid() {
+		said += fmt.Sprintf(" ([keys](#%s))", anchor(join(path, k.name, step)))
 	}
 	return said
 }
@@ -169,9 +178,14 @@ func anchor(heading string) string {
 	}, strings.ToLower(heading))
 }
 
-func defaultCell(k key, v reflect.Value) string {
+// defaultCell returns a key's default, or that it is required. others are the
+// keys beside it.
+func defaultCell(k key, v reflect.Value, others map[string]bool) string {
 	if text := k.defaultText(v); text != "" {
 		return "`" + text + "`"
+	}
+	if k.required() && k.instead() != "" && others[k.instead()] {
+		return "*required*, or `" + k.instead() + "`"
 	}
 	if k.required() {
 		return "*required*"
@@ -199,7 +213,7 @@ func TestEveryKeyIsDescribed(t *testing.T) {
 func visit(t *testing.T, path string, v reflect.Value) {
 	t.Helper()
 	for _, k := range keysOf(v.Type()) {
-		at := join(path, k.name, false)
+		at := join(path, k.name, "")
 		if doc := k.tag.Get("doc"); !strings.HasSuffix(doc, ".") {
 			t.Errorf("%s: the doc tag is no sentence: %q", at, doc)
 		}

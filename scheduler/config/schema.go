@@ -41,8 +41,14 @@ func Schema() ([]byte, error) {
 // object is a JSON object.
 type object map[string]any
 
-// zero returns an empty value of a type whose defaults are in its tags.
-func zero(t reflect.Type) reflect.Value { return reflect.New(t).Elem() }
+// zero returns a value of a type with the defaults that are not in its tags.
+func zero(t reflect.Type) reflect.Value {
+	v := reflect.New(t)
+	if p, ok := v.Interface().(presetter); ok {
+		p.Preset()
+	}
+	return v.Elem()
+}
 
 // mappingSchema returns the schema of a mapping that is read into these
 // structs, whose fields hold the defaults that are not in tags.
@@ -50,6 +56,12 @@ func mappingSchema(structs ...reflect.Value) object {
 	properties := object{}
 	var required []string
 	var either []any
+	known := map[string]bool{}
+	for _, v := range structs {
+		for _, k := range keysOf(v.Type()) {
+			known[k.name] = true
+		}
+	}
 	for _, v := range structs {
 		for _, k := range keysOf(v.Type()) {
 			properties[k.name] = keySchema(k, k.in(v))
@@ -60,10 +72,10 @@ func mappingSchema(structs ...reflect.Value) object {
 				}
 			}
 			switch {
+			case k.required() && known[k.instead()]:
+				either = append(either, oneOrOther(k.name, k.instead()))
 			case k.required() && k.mayBeFile():
-				either = append(either, object{"anyOf": []any{
-					object{"required": []string{k.name}}, object{"required": []string{k.name + fileSuffix}},
-				}})
+				either = append(either, oneOrOther(k.name, k.name+fileSuffix))
 			case k.required():
 				required = append(required, k.name)
 			}
@@ -77,6 +89,11 @@ func mappingSchema(structs ...reflect.Value) object {
 		schema["allOf"] = either
 	}
 	return schema
+}
+
+// oneOrOther demands one of two keys.
+func oneOrOther(one, other string) object {
+	return object{"anyOf": []any{object{"required": []string{one}}, object{"required": []string{other}}}}
 }
 
 // keySchema returns the schema of a key's value, with what is known of it.
@@ -168,6 +185,10 @@ func valueSchema(v reflect.Value, k key) object {
 	case t == selectionType:
 		one := zero(t.Elem())
 		return object{"anyOf": []any{object{"type": "array", "items": valueSchema(one, k)}, mappingSchema(one)}}
+	case takesAny(t) && len(keysOf(t)) > 0:
+		return object{"anyOf": []any{singleSchema(), mappingSchema(v)}}
+	case takesAny(t):
+		return singleSchema()
 	case readsText && t.Kind() == reflect.Struct && len(keysOf(t)) > 0:
 		return object{"anyOf": []any{textSchema(f.pattern), mappingSchema(v)}}
 	case readsText:
@@ -206,6 +227,9 @@ func textSchema(pattern string) object {
 	return schema
 }
 
+// singleSchema is any single value.
+func singleSchema() object { return object{"type": []string{"string", "number", "boolean", "null"}} }
+
 func choiceSchema(choices []string) object {
 	if choices == nil {
 		return textSchema("")
@@ -213,7 +237,7 @@ func choiceSchema(choices []string) object {
 	var values []any
 	for _, c := range choices {
 		values = append(values, c)
-		if n, err := strconv.Atoi(c); err == nil {
+		if n, err := strconv.ParseFloat(c, 64); err == nil {
 			values = append(values, n)
 		}
 	}

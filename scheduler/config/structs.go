@@ -59,7 +59,17 @@ func (k key) choices() []string {
 	}
 }
 
-func (k key) required() bool { return k.tag.Get("required") == "true" }
+func (k key) required() bool { return k.tag.Get("required") != "" }
+
+// instead returns the key that may be given in the place of this one, which is
+// required unless there is one; required:"unless:NAME" says so.
+func (k key) instead() string {
+	name, _ := strings.CutPrefix(k.tag.Get("required"), "unless:")
+	if name == "true" {
+		return ""
+	}
+	return name
+}
 
 func (k key) isSecret() bool {
 	return k.typ == secretType || k.typ.Kind() == reflect.Pointer && k.typ.Elem() == secretType
@@ -81,6 +91,10 @@ func (k key) in(v reflect.Value) reflect.Value {
 	}
 	return v
 }
+
+// presetter is a struct, in a list of a kind's options, that sets its own
+// defaults.
+type presetter interface{ Preset() }
 
 // target is a key and the field that it is read into.
 type target struct {
@@ -123,14 +137,19 @@ func (d *decoder) structs(n *node, closed bool, into ...reflect.Value) {
 		}
 	}
 	for _, k := range keys {
-		if k.required() && n.field(k.name) == nil && n.field(k.name+fileSuffix) == nil {
+		_, either := known[k.instead()]
+		if k.required() && n.field(k.name) == nil && n.field(k.name+fileSuffix) == nil && !(either && n.field(k.instead()) != nil) {
 			d.unreadable(n.position, n.beneath(k.name), "is missing; write %s", wanted(k.typ, k))
 		}
 	}
 }
 
-// preset sets the defaults that v's type, one of this package, has in its tags.
+// preset sets the defaults that v's type has: by itself, or, when it is one of
+// this package, in its tags.
 func (d *decoder) preset(v reflect.Value) {
+	if p, ok := v.Addr().Interface().(presetter); ok {
+		p.Preset()
+	}
 	if v.Type().PkgPath() != reflect.TypeFor[document]().PkgPath() {
 		return
 	}

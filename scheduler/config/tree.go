@@ -101,7 +101,7 @@ func (r *reader) alias(n *yaml.Node, out *node, depth int) *node {
 // scalar fills in a single value.
 func (r *reader) scalar(n *yaml.Node, out *node) {
 	if n.ShortTag() == "!!null" {
-		out.kind = absent
+		out.kind, out.text = absent, n.Value
 		return
 	}
 	text, wrong := expand(unmask(n.Value), r.getenv)
@@ -112,7 +112,7 @@ func (r *reader) scalar(n *yaml.Node, out *node) {
 		r.spoil(out.file, out.path())
 		return
 	}
-	out.kind, out.text = scalar, text
+	out.kind, out.text, out.bare = scalar, text, n.Style == 0
 }
 
 // fields fills in the fields of a mapping: its own first, then those that
