@@ -29,6 +29,10 @@ func notDefault(r *HTTPRequest) []string {
 				compare(is.Field(i), preset.Field(i))
 			case !f.IsExported() || name == "" || name == "-":
 			case f.Type.Kind() == reflect.Map && is.Field(i).Len() == 0:
+			case f.Type == reflect.TypeFor[OAuth2]():
+				if r.OAuth2.set() {
+					names = append(names, name)
+				}
 			case !reflect.DeepEqual(is.Field(i).Interface(), preset.Field(i).Interface()):
 				names = append(names, name)
 			}
