@@ -112,6 +112,9 @@ func (id identity) lasts(wanted time.Duration, now time.Time) finding {
 	if left >= wanted {
 		return finding{}
 	}
+	if left < 0 {
+		return against(TLSExpiresSoon, "the certificate expired on %s; expected to last %s", id.expires.UTC().Format(time.RFC3339), days(wanted))
+	}
 	return against(TLSExpiresSoon, "the certificate expires on %s, in %s; expected to last %s",
 		id.expires.UTC().Format(time.RFC3339), days(left), days(wanted))
 }

@@ -113,7 +113,8 @@ func judgeChain(served []*x509.Certificate, err error, now time.Time) finding {
 		}
 	}
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
-	switch weak := weaklySigned(served); {
+	path := pathOf(served)
+	switch weak := weaklySigned(path); {
 	case unknown && isSelfSigned(leaf):
 		return against(TLSSelfSigned, "the certificate for %s is signed by itself", nameOf(leaf))
 	case weak != nil:
@@ -124,7 +125,7 @@ func judgeChain(served []*x509.Certificate, err error, now time.Time) finding {
 		return against(TLSIncomplete, "the certificate for %s is issued by %s, whose certificate the server does not send and which is no trusted authority%s",
 			nameOf(leaf), clip(leaf.Issuer.String(), 200), whereIssuerIs(leaf))
 	case unknown:
-		top := topOf(served)
+		top := path[len(path)-1]
 		return against(TLSUntrusted, "the certificate for %s leads to %s, which is no trusted authority", nameOf(leaf), clip(top.Issuer.String(), 200))
 	}
 	return against(TLSUntrusted, "the certificate for %s: %s", nameOf(leaf), clip(err.Error(), 300))
@@ -145,20 +146,19 @@ func whereIssuerIs(cert *x509.Certificate) string {
 	return fmt.Sprintf("; it is at %s", clip(cert.IssuingCertificateURL[0], 200))
 }
 
-// topOf follows the chain as served from the leaf to where it ends.
-func topOf(served []*x509.Certificate) *x509.Certificate {
-	top := served[0]
+// pathOf follows the chain as served, by its names, from the leaf to where it
+// ends.
+func pathOf(served []*x509.Certificate) []*x509.Certificate {
+	path := served[:1:1]
 	for range min(len(served), maxServed) {
-		if bytes.Equal(top.RawIssuer, top.RawSubject) {
-			return top
-		}
+		top := path[len(path)-1]
 		next := slices.IndexFunc(served, func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, top.RawIssuer) })
-		if next < 0 {
-			return top
+		if next < 0 || bytes.Equal(top.RawIssuer, top.RawSubject) {
+			break
 		}
-		top = served[next]
+		path = append(path, served[next])
 	}
-	return top
+	return path
 }
 
 // subjectsOf names the certificates of a chain for facts.

@@ -194,8 +194,8 @@ func TestICMPUnreachable(t *testing.T) {
 					return
 				}
 			}
-			if out, err := exec.Command("ip", "netns", "exec", router, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward").CombinedOutput(); err != nil {
-				t.Errorf("forwarding: %v: %s", err, out)
+			if out, err := exec.Command("ip", "netns", "exec", router, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv4/icmp_ratemask").CombinedOutput(); err != nil {
+				t.Errorf("forwarding, and saying of every packet what came of it: %v: %s", err, out)
 				return
 			}
 			env := &Env{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.51.100.0/24")}}

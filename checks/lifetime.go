@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -50,12 +51,14 @@ func (l *Lifetime) UnmarshalText(text []byte) error {
 	}
 	var span time.Duration
 	for _, part := range spanParts.FindAllStringSubmatch(s, -1) {
-		n, err := strconv.ParseFloat(part[1], 64)
-		unit := float64(spanUnits[part[2]])
-		if err != nil || n*unit > float64(longestSpan) || span > longestSpan {
+		unit := spanUnits[part[2]]
+		whole, decimals, _ := strings.Cut(part[1], ".")
+		n, err := strconv.ParseInt(whole, 10, 64)
+		if err != nil || n > int64(longestSpan/unit) || span > longestSpan {
 			return fmt.Errorf("%q is longer than a hundred years; write a shorter duration", clip(s, 40))
 		}
-		span += time.Duration(n * unit)
+		part, _ := strconv.ParseFloat("0."+decimals, 64) // digits alone
+		span += time.Duration(n)*unit + time.Duration(math.Round(part*float64(unit)))
 	}
 	if span > longestSpan {
 		return fmt.Errorf("%q is longer than a hundred years; write a shorter duration", clip(s, 40))

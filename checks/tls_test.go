@@ -41,6 +41,7 @@ func TestTLSCertificates(t *testing.T) {
 		{name: "self-signed", leaf: checkstest.Leaf{SelfSigned: true}, status: Down, reason: TLSSelfSigned},
 		{name: "other authority", set: func(c *TLS) { c.CA = other.PEM() }, status: Down, reason: TLSUntrusted},
 		{name: "insecure", leaf: checkstest.Leaf{SelfSigned: true}, set: func(c *TLS) { c.Insecure = true }, status: Up},
+		{name: "insecure and expired", leaf: checkstest.ExpiringIn(-time.Hour), set: func(c *TLS) { c.Insecure = true }, status: Degraded, reason: TLSExpiresSoon},
 		{name: "insecure but expiring", leaf: checkstest.ExpiringIn(3 * day), set: func(c *TLS) { c.Insecure, c.Expect.ValidFor = true, span(14*day) }, status: Down, reason: TLSExpiresSoon},
 		{name: "server_name", leaf: checkstest.Leaf{Names: []string{"shop.example.com"}}, set: func(c *TLS) { c.ServerName = "shop.example.com" }, status: Up},
 		{name: "wildcard", leaf: checkstest.Leaf{Names: []string{"*.example.com"}}, set: func(c *TLS) { c.ServerName = "shop.example.com" }, status: Up},

@@ -3,7 +3,11 @@ package checks
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +59,31 @@ func TestClientCertificate(t *testing.T) {
 					t.Errorf("facts %v", r.Facts)
 				}
 			})
+		}
+	}
+}
+
+// The same inside an HTTP check, where by TLS 1.3 the refusal comes in place of
+// the answer.
+func TestClientCertificateOverHTTP(t *testing.T) {
+	ca, cert := issue(t, checkstest.Leaf{})
+	own := must(ca.Issue(checkstest.Leaf{Names: []string{"prober.example"}, ForClients: true}))(t)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, protocol := range []string{"http/1.1", "h2"} {
+			server := httptest.NewUnstartedServer(http.HandlerFunc(page))
+			server.EnableHTTP2 = protocol == "h2"
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+			demanding(ca, version, tls.RequireAndVerifyClientCert)(server.TLS)
+			server.StartTLS()
+			h := httpAt(server.URL)
+			h.CA = ca.PEM()
+			wants(t, run(t, h, 10*time.Second, loopback()), Down, TLSHandshake)
+			h = httpAt(server.URL)
+			certificate, key := writePair(t, "", own, nil)
+			h.CA, h.ClientCert, h.ClientKey = ca.PEM(), certificate, secret.New(key)
+			wants(t, run(t, h, 10*time.Second, loopback()), Up, "")
+			server.Close()
 		}
 	}
 }

@@ -43,10 +43,10 @@ func (p *Prober) perform(ctx context.Context, t *task) {
 			p.counts.late.Add(1)
 		}
 	}
-	begun, sent := time.Now(), p.clock.stamp()
+	begun, at := time.Now(), p.clock.stamp()
 	r := p.run(ctx, t)
 	p.schedule.ended(t, time.Since(begun))
-	p.clock.doubt(&r, sent)
+	p.clock.doubt(&r, at)
 	p.pool.leave(t)
 	r.Region, r.Prober = t.region, t.prober
 	p.record(encode(&r, t.asked), &r)
