@@ -71,6 +71,9 @@ func alternate(addrs []netip.Addr) []netip.Addr {
 // connect opens a TCP connection to the first of the addresses that answers.
 // The addresses have been admitted.
 func (e *Env) connect(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, error) {
+	if len(addrs) == 1 {
+		return e.connectOne(ctx, addrs[0], port)
+	}
 	return race(ctx, addrs, func(ctx context.Context, addr netip.Addr) (net.Conn, error) {
 		return e.connectOne(ctx, addr, port)
 	}, func(conn net.Conn) { conn.Close() })

@@ -216,6 +216,21 @@ func TestRedirectUpgrade(t *testing.T) {
 	wants(t, run(t, check("https://shop.test:8443/"), 10*time.Second, loopback()), Down, HTTPRedirect)
 }
 
+// A slow network lies before the proxy, and pays for the tunnel too.
+func TestProxyOverSlowLink(t *testing.T) {
+	ca, cert := issue(t, checkstest.Leaf{})
+	server, p := opened(checkstest.NewHTTPS(cert))(t), opened(checkstest.NewProxy())(t)
+	server.Set(checkstest.Behaviour{Body: "Welcome"})
+	b := slowly(server.URL(), Profile{DownKbps: 2000, UpKbps: 1000, RTTMS: 40})
+	b.CA, b.Proxy, b.Expect.BodyContains = ca.PEM(), secret.New(p.URL("")), []string{"Welcome"}
+	r := run(t, b, 20*time.Second, loopback())
+	wants(t, r, Up, "")
+	sumsUp(t, r)
+	if r.Phases["connect"] < 80 || r.Phases["tls"] < 40 { // connecting and CONNECT
+		t.Errorf("phases %v", r.Phases)
+	}
+}
+
 func TestProxyFaults(t *testing.T) {
 	for _, tt := range []struct {
 		name, proxy string
