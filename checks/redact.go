@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/textproto"
@@ -38,8 +39,8 @@ const shortSecret = 8
 // everywhere.
 func (r *redactor) addSecrets(request *HTTPRequest) {
 	sent := []secret.String{request.Bearer, request.Basic.Password}
-	if request.Basic.set() {
-		sent = append(sent, secret.New(request.Basic.encoded()))
+	if login := request.Basic; login.set() { // as it is sent, RFC 7617
+		sent = append(sent, secret.New(base64.StdEncoding.EncodeToString([]byte(login.Username+":"+login.Password.Reveal()))))
 	}
 	for name, value := range request.Headers {
 		switch name = textproto.CanonicalMIMEHeaderKey(name); {

@@ -62,11 +62,6 @@ type Basic struct {
 
 func (b *Basic) set() bool { return b.Username != "" || !b.Password.IsZero() }
 
-// encoded returns both as basic authentication sends them (RFC 7617).
-func (b *Basic) encoded() string {
-	return base64.StdEncoding.EncodeToString([]byte(b.Username + ":" + b.Password.Reveal()))
-}
-
 func newHTTPRequest(bodyLimit int) HTTPRequest {
 	return HTTPRequest{Method: http.MethodGet, Redirects: 10, IP: familyAny, MaxBody: bodyLimit}
 }
@@ -263,7 +258,8 @@ func (r *HTTPRequest) header() http.Header {
 	}
 	switch {
 	case r.Basic.set():
-		header.Set("Authorization", "Basic "+r.Basic.encoded())
+		login := r.Basic.Username + ":" + r.Basic.Password.Reveal()
+		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(login)))
 	case !r.Bearer.IsZero():
 		header.Set("Authorization", "Bearer "+r.Bearer.Reveal())
 	}
