@@ -1,12 +1,15 @@
 package checks
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net/url"
 	"reflect"
 	"slices"
 	"strings"
+
+	"nines/internal/secret"
 )
 
 // stepOptions are the options of a request that belong to a step, and
@@ -28,8 +31,7 @@ func notDefault(r *HTTPRequest) []string {
 			case f.Anonymous && name == "":
 				compare(is.Field(i), preset.Field(i))
 			case !f.IsExported() || name == "" || name == "-":
-			case f.Type.Kind() == reflect.Map && is.Field(i).Len() == 0:
-			case !reflect.DeepEqual(is.Field(i).Interface(), preset.Field(i).Interface()):
+			case !bytes.Equal(wired(is.Field(i)), wired(preset.Field(i))):
 				names = append(names, name)
 			}
 		}
@@ -37,6 +39,16 @@ func notDefault(r *HTTPRequest) []string {
 	preset := newHTTPRequest(defaultMaxBody)
 	compare(reflect.ValueOf(r).Elem(), reflect.ValueOf(&preset).Elem())
 	return names
+}
+
+// wired returns an option as it travels: there is no difference there between
+// none and no entries.
+func wired(option reflect.Value) []byte {
+	data, err := secret.Marshal(option.Interface())
+	if err != nil {
+		return nil // what cannot travel is told of when it does
+	}
+	return data
 }
 
 // transactionFaults says what is wrong with a check that has steps.
