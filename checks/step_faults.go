@@ -65,12 +65,16 @@ func (h *HTTP) transactionFaults() []Fault {
 			if headerNamed(h.Headers, "Host") {
 				add("headers.Host", "is given for all steps; write it in the step whose host it is for")
 			}
-		case !slices.Contains(sharedOptions, option):
+		case slices.Contains(stepOptions, option):
 			add(option, "is given beside steps; write it in the step that it is for")
+		case option == "ip" && h.IP == familyEach:
+			add("ip", "is each, and steps are not repeated for every address; write any, 4 or 6")
+		case !slices.Contains(sharedOptions, option):
+			add(option, "cannot be had with steps; leave it out")
 		}
 	}
 	for _, f := range h.HTTPRequest.faults() {
-		if f.Path != "url" {
+		if f.Path != "url" && !(f.Path == "ip" && h.IP == familyEach) {
 			faults = append(faults, f)
 		}
 	}
@@ -131,8 +135,12 @@ func (s *Step) faults(captured []string) []Fault {
 		faults = append(faults, Fault{path, fmt.Sprintf(format, args...)})
 	}
 	for _, option := range notDefault(&s.HTTPRequest) {
-		if !slices.Contains(stepOptions, option) {
+		switch {
+		case slices.Contains(stepOptions, option):
+		case slices.Contains(sharedOptions, option):
 			add(option, "is given in a step, and the steps share their connections; write it beside steps")
+		default:
+			add(option, "cannot be had with steps; leave it out")
 		}
 	}
 	for _, t := range s.texts() {
