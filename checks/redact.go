@@ -69,6 +69,20 @@ func (r *redactor) hide(detail string) string {
 	return detail
 }
 
+// hideIn hides in texts among facts.
+func (r *redactor) hideIn(facts Facts) {
+	for name, value := range facts {
+		switch value := value.(type) {
+		case string:
+			facts[name] = r.hide(value)
+		case []string:
+			for i := range value {
+				value[i] = r.hide(value[i])
+			}
+		}
+	}
+}
+
 // shownForms returns how a text may look in a detail.
 func shownForms(value string) []string {
 	quoted := fmt.Sprintf("%q", value)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -85,5 +86,15 @@ func TestSentSecretsAreHidden(t *testing.T) {
 	h.Headers, h.Expect.Headers = secrets("Content-Type", "application/json"), map[string]HeaderExpect{"X-Type": HeaderEquals("text/html")}
 	if r := run(t, h, 10*time.Second, loopback()); r.Detail != `the header X-Type is "application/json"; expected "text/html"` {
 		t.Error(r.Detail)
+	}
+}
+
+func TestHideInFacts(t *testing.T) {
+	var r redactor
+	r.add(canary, "{{token}}")
+	facts := Facts{"n": 1, "text": "a " + canary, "list": []string{"b", canary + "!"}}
+	r.hideIn(facts)
+	if want := (Facts{"n": 1, "text": "a {{token}}", "list": []string{"b", "{{token}}!"}}); !reflect.DeepEqual(facts, want) {
+		t.Errorf("got %v, want %v", facts, want)
 	}
 }

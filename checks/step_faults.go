@@ -1,12 +1,15 @@
 package checks
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net/url"
 	"reflect"
 	"slices"
 	"strings"
+
+	"nines/internal/secret"
 )
 
 // stepOptions are the options of a request that belong to a step, and
@@ -28,12 +31,7 @@ func notDefault(r *HTTPRequest) []string {
 			case f.Anonymous && name == "":
 				compare(is.Field(i), preset.Field(i))
 			case !f.IsExported() || name == "" || name == "-":
-			case f.Type.Kind() == reflect.Map && is.Field(i).Len() == 0:
-			case f.Type == reflect.TypeFor[OAuth2]():
-				if r.OAuth2.set() {
-					names = append(names, name)
-				}
-			case !reflect.DeepEqual(is.Field(i).Interface(), preset.Field(i).Interface()):
+			case !bytes.Equal(wired(is.Field(i)), wired(preset.Field(i))):
 				names = append(names, name)
 			}
 		}
@@ -41,6 +39,16 @@ func notDefault(r *HTTPRequest) []string {
 	preset := newHTTPRequest(defaultMaxBody)
 	compare(reflect.ValueOf(r).Elem(), reflect.ValueOf(&preset).Elem())
 	return names
+}
+
+// wired returns an option as it travels: there is no difference there between
+// none and no entries.
+func wired(option reflect.Value) []byte {
+	data, err := secret.Marshal(option.Interface())
+	if err != nil {
+		return nil // what cannot travel is told of when it does
+	}
+	return data
 }
 
 // transactionFaults says what is wrong with a check that has steps.
@@ -57,15 +65,16 @@ func (h *HTTP) transactionFaults() []Fault {
 			if headerNamed(h.Headers, "Host") {
 				add("headers.Host", "is given for all steps; write it in the step whose host it is for")
 			}
-		case !slices.Contains(sharedOptions, option):
+		case slices.Contains(stepOptions, option):
 			add(option, "is given beside steps; write it in the step that it is for")
+		case option == "ip" && h.IP == familyEach:
+			add("ip", "is each, and steps are not repeated for every address; write any, 4 or 6")
+		case !slices.Contains(sharedOptions, option):
+			add(option, "cannot be had with steps; leave it out")
 		}
 	}
-	if h.IP == familyEach {
-		add("ip", "is each, but the steps share their connections; write any, 4 or 6, and a check without steps for each")
-	}
 	for _, f := range h.HTTPRequest.faults() {
-		if f.Path != "url" {
+		if f.Path != "url" && !(f.Path == "ip" && h.IP == familyEach) {
 			faults = append(faults, f)
 		}
 	}
@@ -126,8 +135,12 @@ func (s *Step) faults(captured []string) []Fault {
 		faults = append(faults, Fault{path, fmt.Sprintf(format, args...)})
 	}
 	for _, option := range notDefault(&s.HTTPRequest) {
-		if !slices.Contains(stepOptions, option) {
+		switch {
+		case slices.Contains(stepOptions, option):
+		case slices.Contains(sharedOptions, option):
 			add(option, "is given in a step, and the steps share their connections; write it beside steps")
+		default:
+			add(option, "cannot be had with steps; leave it out")
 		}
 	}
 	for _, t := range s.texts() {

@@ -107,6 +107,7 @@ func (t *transaction) outcome(last *answer, f finding, where string) Outcome {
 		f.status = Up
 	}
 	facts := last.facts()
+	t.secrets.hideIn(facts) // the names of the steps are not the target's
 	facts["steps"] = t.said
 	if where != "" {
 		facts["step"] = where

@@ -506,6 +506,7 @@ func TestStepFaults(t *testing.T) {
 		{"expect beside", "expect", "more than within and fail_after", with(func(h *HTTP) { h.Expect.BodyLacks = []string{"x"} })},
 		{"time beside", "expect.fail_after", "not longer than within", with(func(h *HTTP) { h.Expect.Within, h.Expect.FailAfter = 2, 1 })},
 		{"trust beside", "ca", "holds no certificate", with(func(h *HTTP) { h.CA = "x" })},
+		{"each address", "ip", "not repeated for every address", with(func(h *HTTP) { h.IP = familyEach })},
 		{"no name", "steps[1].name", "1 to 63", second(func(s *Step) { s.Name = "" })},
 		{"lines", "steps[1].name", "on one line", second(func(s *Step) { s.Name = "a\nb" })},
 		{"same name", "steps[1].name", "earlier step", second(func(s *Step) { s.Name = "take" })},
