@@ -29,6 +29,7 @@ const (
 	defaultMaxBody = 1 << 20
 	maxHeader      = 256 << 10 // of one answer, interim answers included
 	maxInterim     = 5         // 1xx answers before the real one
+	maxCookies     = 64 << 10  // of what redirects set, sent with the hops after them
 	maxReuseBody   = 64 << 10  // of a redirect, read so that its connection can be used again
 )
 
@@ -114,7 +115,7 @@ func validHost(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
-	if host == "" || len(host) > 253 || strings.Contains(host, "..") || host[0] == '.' {
+	if host == "" || len(host) > 253 || strings.Contains(host, "..") || host[0] == '.' || endsInNumber(host) {
 		return false
 	}
 	for i := range len(host) {
@@ -124,6 +125,18 @@ func validHost(host string) bool {
 		}
 	}
 	return true
+}
+
+// endsInNumber reports whether the last label of host is a number. No such name
+// exists; it is an IPv4 address in a notation that some resolvers still take
+// for one, such as 127.1 or 0x7f000001 (WHATWG, "URL", section 3.5).
+func endsInNumber(host string) bool {
+	host = strings.TrimSuffix(host, ".")
+	last := strings.ToLower(host[strings.LastIndexByte(host, '.')+1:])
+	if hex, isHex := strings.CutPrefix(last, "0x"); isHex {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
 // Target returns the host that the request goes to.
