@@ -33,6 +33,7 @@ type exchange struct {
 	slow   *throttle.Link // nil: as fast as the network goes
 	answer *answer
 	jar    http.CookieJar // from the first redirect on
+	hoard  int            // bytes of cookies put into it
 
 	place  place
 	conn   net.Conn         // nil when none is open
@@ -382,7 +383,12 @@ func (x *exchange) keepCookies(h *hop, answered *http.Response) {
 		}
 		x.jar = jar
 	}
-	x.jar.SetCookies(h.url, cookies)
+	for _, cookie := range cookies {
+		if size := len(cookie.Raw); x.hoard+size <= maxCookies {
+			x.hoard += size
+			x.jar.SetCookies(h.url, []*http.Cookie{cookie})
+		}
+	}
 }
 
 // finish reads the rest of a redirect so that its connection can be used
