@@ -162,7 +162,7 @@ func classifyDNS(err error) finding {
 func classifyHTTP(at stage, err error) finding {
 	text := err.Error()
 	switch {
-	case errors.Is(err, errTooLarge), strings.Contains(text, "header list larger"):
+	case errors.Is(err, errTooLarge), strings.Contains(text, "header list larger"), strings.Contains(text, "header list too large"):
 		return against(HTTPTooLarge, "%v", err)
 	case errors.Is(err, errNothing), errors.Is(err, errHeaderShort):
 		return against(HTTPReset, "%v", err)

@@ -180,8 +180,8 @@ func (x *exchange) secure(ctx context.Context, h *hop) finding {
 	if f.status != "" || state.NegotiatedProtocol != "h2" {
 		return f
 	}
-	ctx = context.WithValue(ctx, handedOver{}, secured)
-	if x.h2, err = http2().NewClientConn(ctx, "https", net.JoinHostPort(h.place.host, fmt.Sprint(h.place.port))); err != nil {
+	ctx = context.WithValue(ctx, handedOver{}, guardFrames(secured, x.MaxBody))
+	if x.h2, err = http2().NewClientConn(ctx, "http", net.JoinHostPort(h.place.host, fmt.Sprint(h.place.port))); err != nil {
 		return classify(stageHeader, err)
 	}
 	return finding{}

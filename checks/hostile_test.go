@@ -35,6 +35,9 @@ type hostile struct {
 	waits  bool
 	status Status // empty: down, or unknown for prober.*
 	reason Reason
+	// or is the reason where the library that reads gives up in other words than
+	// we do, which depends on how the answer came in pieces.
+	or Reason
 }
 
 const (
@@ -161,7 +164,9 @@ func hold(t *testing.T, rows []hostile) {
 			if status == "" {
 				status = against(row.reason, "").status
 			}
-			wants(t, a.Result, status, row.reason)
+			if row.or == "" || a.Result.Reason != row.or {
+				wants(t, a.Result, status, row.reason)
+			}
 			// Half a second is for a machine that has other things to do.
 			if most := timeout + timeout/10 + 500*time.Millisecond; a.Took > most || row.waits && a.Took < timeout*9/10 {
 				t.Errorf("the run took %v with a timeout of %v", a.Took, timeout)

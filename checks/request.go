@@ -287,10 +287,11 @@ type handedOver struct{}
 // and judged. It keeps nothing between runs.
 var http2 = sync.OnceValue(func() *http.Transport {
 	protocols := new(http.Protocols)
-	protocols.SetHTTP2(true)
+	// To the transport all is unencrypted: TLS is in the connection that it gets.
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Transport{
-		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			if conn, ok := ctx.Value(handedOver{}).(*tls.Conn); ok {
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			if conn, ok := ctx.Value(handedOver{}).(net.Conn); ok {
 				return conn, nil
 			}
 			return nil, errors.New("no connection was handed over")
