@@ -182,7 +182,7 @@ func TestMetrics(t *testing.T) {
 		`probe_ip_protocol{check="shop",region="eu"} 4`,
 		`probe_ssl_earliest_cert_expiry{check="shop",region="eu"} 1.7990604e+09`,
 		`probe_tls_version_info{check="shop",region="eu",version="TLS 1.3"} 1`,
-		`probe_dns_duration_seconds{check="ns",phase="resolve",region="eu"} 0.003`,
+		`probe_dns_duration_seconds{check="ns",phase="request",region="eu"} 0.003`,
 		`probe_dns_answer_rrs{check="ns",region="eu"} 1`,
 		`nines_check_verdict{check="shop",verdict="down"} 1`,
 		`nines_incidents_open{state="triggered"} 1`,
