@@ -29,7 +29,7 @@ const (
 	frameAllowance = 1 << 20 // bytes beside twice the largest body
 )
 
-var errWindow = errors.New("a window was opened beyond 2^31-1 bytes")
+var errWindowOverflow = errors.New("a window was opened beyond 2^31-1 bytes")
 
 // guardFrames returns conn as an HTTP/2 client may have it: what the server
 // sends is counted, and reading ends with an error when it is too much.
@@ -120,7 +120,7 @@ func (g *frameGuard) says(h frameHeader, entry []byte) {
 			return // of the connection, or of no stream: both end well
 		}
 		if window += int64(binary.BigEndian.Uint32(entry) & largestWindow); window > largestWindow {
-			g.err = errWindow
+			g.err = errWindowOverflow
 		}
 		g.windows[h.stream] = window
 	case h.kind == frameSettings && h.flags&settingsAck == 0 && len(entry) == 6 && binary.BigEndian.Uint16(entry) == settingWindow:

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
 
 	"nines/checks/checkstest"
 )
@@ -185,11 +189,40 @@ var bombs = []struct {
 	pack   func(io.Writer) io.WriteCloser
 }{
 	{"gzip", func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }},
+	{"deflate", func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }},
+	{"br", func(w io.Writer) io.WriteCloser { return brotli.NewWriter(w) }},
+	{"zstd", func(w io.Writer) io.WriteCloser {
+		e, err := zstd.NewWriter(w, zstd.WithWindowSize(8<<20)) // the largest that the web may use (RFC 9659)
+		if err != nil {
+			panic(err)
+		}
+		return e
+	}},
+}
+
+// undone reports whether checks undo a coding: they do if the text is found
+// that is in it, so often that it cannot stand there as it is.
+func undone(t *testing.T, coding string, pack func(io.Writer) io.WriteCloser) bool {
+	t.Helper()
+	var b bytes.Buffer
+	w := pack(&b)
+	text := strings.Repeat("Welcome ", 500)
+	io.WriteString(w, text)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h := sends(statusOK + "Content-Encoding: " + coding + fmt.Sprintf("\r\nContent-Length: %d\r\n\r\n", b.Len()) + b.String())(t).(*HTTP)
+	h.Expect.BodyContains = []string{text}
+	return run(t, h, 10*time.Second, loopback()).Status == Up
 }
 
 func TestHostilePacking(t *testing.T) {
 	var rows []hostile
 	for _, b := range bombs {
+		if !undone(t, b.coding, b.pack) {
+			t.Logf("%s is not undone", b.coding)
+			continue
+		}
 		header := statusOK + "Content-Encoding: " + b.coding + "\r\n"
 		bomb := packedZeros(t, b.pack, 64<<20)
 		small := packedZeros(t, b.pack, 1000)
@@ -201,12 +234,26 @@ func TestHostilePacking(t *testing.T) {
 			hostile{name: b.coding + " bomb", limit: "max_body, unpacked", aim: sends(whole), reason: HTTPTooLarge},
 			hostile{name: b.coding + " bomb, kept", limit: "max_body, unpacked", aim: keepingBody(sends(whole)), reason: HTTPTooLarge},
 			hostile{name: b.coding + " without an end", limit: "max_body, unpacked", aim: sendsForever(header+"\r\n", small), reason: HTTPTooLarge},
-			hostile{name: b.coding + " twice", limit: "only what was asked for is unpacked", aim: sends(statusOK + "Content-Encoding: " + b.coding + ", " + b.coding + "\r\nContent-Length: 4\r\n\r\nonce"), status: Up},
+			hostile{name: b.coding + " in " + b.coding, limit: "max_body, unpacked", aim: nested(header, b.pack, bomb), status: Up, or: HTTPTooLarge},
 			hostile{name: b.coding + " cut in half", limit: "the packing's own end", aim: sendsAndEnds(header+"\r\n"+small[:len(small)/2], false), reason: HTTPTruncated},
 			hostile{name: b.coding + " of rubbish", limit: "the packing's form", aim: sendsAndEnds(header+"\r\n"+strings.Repeat("rubbish ", 100), false), reason: HTTPProtocol},
 		)
 	}
 	hold(t, rows)
+}
+
+// nested is a target whose bomb is packed twice, and says so.
+func nested(header string, pack func(io.Writer) io.WriteCloser, bomb string) func(*testing.T) Options {
+	return func(t *testing.T) Options {
+		var b bytes.Buffer
+		w := pack(&b)
+		io.WriteString(w, bomb)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		coding := strings.TrimSuffix(header[strings.LastIndexByte(header, ' ')+1:], "\r\n")
+		return sends(fmt.Sprintf("%sContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s", header, coding, b.Len(), b.String()))(t)
+	}
 }
 
 // packedZeros packs size bytes that are all the same.
