@@ -30,6 +30,7 @@ const (
 	maxHeader      = 256 << 10 // of one answer, interim answers included
 	maxInterim     = 5         // 1xx answers before the real one
 	maxCookies     = 64 << 10  // of what redirects set, sent with the hops after them
+	maxLocation    = 8 << 10   // bytes of a redirect's address (RFC 9110, section 4.1, asks for 8,000)
 	maxReuseBody   = 64 << 10  // of a redirect, read so that its connection can be used again
 )
 
@@ -316,8 +317,11 @@ func (h *hop) redirected(answered *http.Response) (*hop, error) {
 	default:
 		return nil, nil
 	}
-	if location == "" {
+	switch {
+	case location == "":
 		return nil, nil
+	case len(location) > maxLocation:
+		return nil, fmt.Errorf("the redirect leads to an address of %d bytes; %d are the most that nines follows", len(location), maxLocation)
 	}
 	u, err := h.url.Parse(location)
 	if err != nil {
