@@ -252,7 +252,7 @@ func TestHostileHTTP2(t *testing.T) {
 				f.WriteGoAway(0, h2.ErrCodeProtocol, bytes.Repeat([]byte("blah "), 2000))
 				hangOn(f.conn)
 			})},
-		{name: "HTTP/1 where HTTP/2 was agreed", limit: "HTTP/2's frames", reason: HTTPProtocol, aim: plainAfterALPN},
+		{name: "HTTP/1 where HTTP/2 was agreed", limit: "HTTP/2's frames", reason: HTTPProtocol, or: HTTPVersion, aim: plainAfterALPN},
 		{name: "no room for a request", limit: "timeout", waits: true, reason: HTTPTimeout, aim: noRoom},
 	})
 }

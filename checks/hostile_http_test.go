@@ -127,7 +127,7 @@ func TestHostileHTTP(t *testing.T) {
 		{name: "half an answer, then silence", limit: "timeout", aim: sends(statusOK + "Content-Length: 100\r\n\r\nhalf"), waits: true, reason: HTTPTimeout},
 
 		{name: "redirect loop", limit: "redirects", aim: redirectsTo("/again"), reason: HTTPRedirect},
-		{name: "redirects of growing length", limit: "redirects", aim: redirectsTo("/%d" + strings.Repeat("/growing", 20_000)), reason: HTTPRedirect},
+		{name: "redirects of growing length", limit: "8 KiB an address", aim: redirectsTo("/%d" + strings.Repeat("/growing", 20_000)), reason: HTTPRedirect},
 		{name: "redirect with an endless body", limit: "64 KiB of a redirect's body", aim: sendsForever("HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n", strings.Repeat("endless ", 512)), reason: HTTPRedirect},
 		{name: "cookies with every redirect", limit: "256 KiB of header, redirects", aim: hoarding, reason: HTTPRedirect},
 	})
@@ -233,13 +233,28 @@ func TestHostilePacking(t *testing.T) {
 		rows = append(rows,
 			hostile{name: b.coding + " bomb", limit: "max_body, unpacked", aim: sends(whole), reason: HTTPTooLarge},
 			hostile{name: b.coding + " bomb, kept", limit: "max_body, unpacked", aim: keepingBody(sends(whole)), reason: HTTPTooLarge},
-			hostile{name: b.coding + " without an end", limit: "max_body, unpacked", aim: sendsForever(header+"\r\n", small), reason: HTTPTooLarge},
+			hostile{name: b.coding + " without an end", limit: "max_body, unpacked", aim: packsForever(header+"\r\n", b.pack), reason: HTTPTooLarge},
 			hostile{name: b.coding + " in " + b.coding, limit: "max_body, unpacked", aim: nested(header, b.pack, bomb), status: Up, or: HTTPTooLarge},
 			hostile{name: b.coding + " cut in half", limit: "the packing's own end", aim: sendsAndEnds(header+"\r\n"+small[:len(small)/2], false), reason: HTTPTruncated},
 			hostile{name: b.coding + " of rubbish", limit: "the packing's form", aim: sendsAndEnds(header+"\r\n"+strings.Repeat("rubbish ", 100), false), reason: HTTPProtocol},
 		)
 	}
 	hold(t, rows)
+}
+
+// packsForever is a target whose packed body has no end.
+func packsForever(header string, pack func(io.Writer) io.WriteCloser) func(*testing.T) Options {
+	return func(t *testing.T) Options {
+		return httpAt(uponRequest(t, func(conn net.Conn, _ *http.Request) {
+			io.WriteString(conn, header)
+			w, zeros := pack(conn), make([]byte, 64<<10)
+			for {
+				if _, err := w.Write(zeros); err != nil {
+					return
+				}
+			}
+		}))
+	}
 }
 
 // nested is a target whose bomb is packed twice, and says so.

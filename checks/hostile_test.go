@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -85,7 +86,7 @@ func TestAttacked(t *testing.T) {
 		}
 	}
 	before := peak(func() { ordinary.Run(t.Context(), env, time.Now()) })
-	goroutines := settled()
+	goroutines := least(0)
 	after := peak(func() {
 		start := time.Now()
 		a.Result = target.Run(context.Background(), env, start)
@@ -94,10 +95,28 @@ func TestAttacked(t *testing.T) {
 	if a.GrewKiB = after - before; before < 0 || after < 0 {
 		a.GrewKiB = -1
 	}
-	a.Goroutines = settled() - goroutines
+	a.Goroutines = least(goroutines) - goroutines
 	if err := os.WriteFile(path, must(json.Marshal(a))(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// least is how many goroutines there are once those that are ending have, which
+// is waited for until there are no more than expected.
+func least(expected int) int {
+	now := runtime.NumGoroutine()
+	for range 50 {
+		if now <= expected {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		before := now
+		now = min(now, runtime.NumGoroutine())
+		if expected == 0 && now == before {
+			break
+		}
+	}
+	return now
 }
 
 // peak runs do and returns the most memory that the process had meanwhile, in
