@@ -91,8 +91,10 @@ var (
 	dnsPhase       = desc("probe_dns_duration_seconds", "How long each phase took; request holds finding the name server too.", "check", "region", "phase")
 	dnsAnswers     = desc("probe_dns_answer_rrs", "How many records the answer has.", "check", "region")
 	dnsSucceeded   = desc("probe_dns_query_succeeded", "Whether an answer came.", "check", "region")
-	certExpiry     = desc("probe_ssl_earliest_cert_expiry", "When the certificate, or what vouches for it, expires, in Unix time.", "check", "region")
-	chainExpiry    = desc("probe_ssl_last_chain_expiry_timestamp_seconds", "When the last chain to a trusted authority expires, in Unix time.", "check", "region")
+	certExpiry     = desc("probe_ssl_earliest_cert_expiry", "When the first certificate of the chain expires, in Unix time.", "check", "region")
+	chainExpiry    = desc("probe_ssl_last_chain_expiry_timestamp_seconds", "When the chain that lasts longest expires, in Unix time.", "check", "region")
+	icmpPhase      = desc("probe_icmp_duration_seconds", "How long each phase took.", "check", "region", "phase")
+	icmpLost       = desc("nines_probe_icmp_loss_ratio", "Which part of the echo requests was not answered.", "check", "region")
 	tlsVersion     = desc("probe_tls_version_info", "The version of TLS that was used.", "check", "region", "version")
 )
 
@@ -204,16 +206,21 @@ func collectResult(to chan<- prometheus.Metric, kind string, r *checks.Result) {
 	t.tell(probeTime, float64(r.At.UnixMilli())/1000)
 	t.address()
 	t.certificate()
+	if version, ok := r.Facts["tls_version"].(string); ok {
+		t.tell(tlsVersion, 1, version)
+	}
 	_, answered := r.Facts["http_status"]
 	switch {
 	case answered, kind == "http", kind == "bandwidth":
 		t.http()
 	case kind == "dns":
 		t.dns()
+	case kind == "icmp":
+		t.icmp()
 	default:
 		t.seconds(probeDNSLookup, "dns")
 	}
-	if kind != "dns" {
+	if kind != "dns" && kind != "icmp" {
 		t.tell(probeRegex, truth(r.Reason == checks.ContentMismatch))
 	}
 }
@@ -236,15 +243,23 @@ func (t teller) address() {
 }
 
 func (t teller) certificate() {
-	if text, ok := t.r.Facts["cert_expires"].(string); ok {
-		if at, err := time.Parse(time.RFC3339, text); err == nil {
-			t.tell(certExpiry, float64(at.Unix()))
-			t.tell(chainExpiry, float64(at.Unix()))
-		}
+	last, ok := t.when("cert_expires")
+	if !ok {
+		return
 	}
-	if version, ok := t.r.Facts["tls_version"].(string); ok {
-		t.tell(tlsVersion, 1, version)
+	first, ok := t.when("chain_expires")
+	if !ok {
+		first = last
 	}
+	t.tell(certExpiry, first)
+	t.tell(chainExpiry, last)
+}
+
+// when is the fact that is a time, in Unix seconds.
+func (t teller) when(fact string) (float64, bool) {
+	text, _ := t.r.Facts[fact].(string)
+	at, err := time.Parse(time.RFC3339, text)
+	return float64(at.Unix()), err == nil
 }
 
 // httpPhases are blackbox_exporter's names of our phases.
@@ -279,6 +294,16 @@ func (t teller) dns() {
 		t.tell(dnsAnswers, float64(len(records)))
 	default:
 		t.tell(dnsAnswers, 0)
+	}
+}
+
+func (t teller) icmp() {
+	t.seconds(probeDNSLookup, "dns")
+	t.seconds(icmpPhase, "dns", "resolve")
+	t.seconds(icmpPhase, "connect", "rtt")
+	if sent, ok := toFloat(t.r.Facts["sent"]); ok && sent > 0 {
+		received, _ := toFloat(t.r.Facts["received"])
+		t.tell(icmpLost, (sent-received)/sent)
 	}
 }
 
