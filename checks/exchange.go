@@ -380,7 +380,7 @@ func (x *exchange) keepCookies(h *hop, answered *http.Response) {
 		x.jar = jar
 	}
 	for _, cookie := range cookies {
-		if size := len(cookie.Raw); x.hoard+size <= maxCookies {
+		if size := len(cookie.Raw); x.hoard+size <= maxCookieBytes {
 			x.hoard += size
 			x.jar.SetCookies(h.url, []*http.Cookie{cookie})
 		}

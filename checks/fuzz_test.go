@@ -195,7 +195,7 @@ func FuzzLocation(f *testing.F) {
 // FuzzCertificate judges certificates whose bytes have been changed. Only the
 // one that was issued is right, by every name that it says.
 func FuzzCertificate(f *testing.F) {
-	a := authority(f)
+	a := hostileAuthority(f)
 	f.Add(a.cert.Certificate[0], a.cert.Certificate[1], "localhost")
 	f.Add(a.cert.Certificate[1], a.cert.Certificate[0], "127.0.0.1")
 	f.Fuzz(func(t *testing.T, first, second []byte, name string) {

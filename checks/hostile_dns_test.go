@@ -11,9 +11,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// nameServer answers each question that comes by UDP with udp, and each
+// rawNameServer answers each question that comes by UDP with udp, and each
 // connection by TCP on the same port with tcp; nil is silence.
-func nameServer(t testing.TB, udp func(send func([]byte), question []byte), tcp func(conn net.Conn, question []byte)) string {
+func rawNameServer(t testing.TB, udp func(send func([]byte), question []byte), tcp func(conn net.Conn, question []byte)) string {
 	t.Helper()
 	addr := rawServer(t, func(conn net.Conn) {
 		var length [2]byte
@@ -72,12 +72,12 @@ func answered(question []byte, change func(*dns.Msg)) []byte {
 
 // byUDP and byTCP are targets of a check of kind dns.
 func byUDP(udp func(send func([]byte), question []byte)) func(*testing.T) Options {
-	return func(t *testing.T) Options { return dnsAt(nameServer(t, udp, nil), "example.test", "A") }
+	return func(t *testing.T) Options { return dnsAt(rawNameServer(t, udp, nil), "example.test", "A") }
 }
 
 func byTCP(tcp func(conn net.Conn, question []byte)) func(*testing.T) Options {
 	return func(t *testing.T) Options {
-		d := dnsAt(nameServer(t, nil, tcp), "example.test", "A")
+		d := dnsAt(rawNameServer(t, nil, tcp), "example.test", "A")
 		d.Transport = transportTCP
 		return d
 	}
@@ -141,7 +141,7 @@ func TestHostileDNS(t *testing.T) {
 			aim: byUDP(func(send func([]byte), question []byte) { send(question[:2]) })},
 		{name: "truncated by UDP, and by TCP again", limit: "one step from UDP to TCP", reason: DNSTruncated, or: DNSNoAnswer,
 			aim: func(t *testing.T) Options {
-				return dnsAt(nameServer(t,
+				return dnsAt(rawNameServer(t,
 					func(send func([]byte), question []byte) { send(answered(question, truncated)) },
 					func(conn net.Conn, question []byte) {
 						io.WriteString(conn, framedMessage(answered(question, truncated)))
@@ -150,7 +150,7 @@ func TestHostileDNS(t *testing.T) {
 			}},
 		{name: "truncated by UDP, silent by TCP", limit: "timeout", waits: true, reason: DNSTimeout,
 			aim: func(t *testing.T) Options {
-				return dnsAt(nameServer(t, func(send func([]byte), question []byte) { send(answered(question, truncated)) }, nil), "example.test", "A")
+				return dnsAt(rawNameServer(t, func(send func([]byte), question []byte) { send(answered(question, truncated)) }, nil), "example.test", "A")
 			}},
 		{name: "messages for somebody else, without an end", limit: "100 messages", reason: DNSMalformed, or: DNSMismatch,
 			aim: byTCP(func(conn net.Conn, question []byte) {

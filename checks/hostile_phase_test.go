@@ -84,7 +84,7 @@ func TestHostileResetAtEveryPhase(t *testing.T) {
 		// record, in the hello, at that record's end, and in what follows.
 		for _, n := range []int{1, 5, 40, 127, 133, 200, 600} {
 			t.Run(fmt.Sprintf("after %d bytes of the handshake, reset %v", n, reset), func(t *testing.T) {
-				config := &tls.Config{Certificates: []tls.Certificate{authority(t).cert}}
+				config := &tls.Config{Certificates: []tls.Certificate{hostileAuthority(t).cert}}
 				addr := rawServer(t, func(conn net.Conn) {
 					tls.Server(&stopAfter{conn, n, reset}, config).Handshake()
 				})

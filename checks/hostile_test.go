@@ -227,13 +227,13 @@ func ordinary(t testing.TB, options Options) Options {
 		}
 		server := httptest.NewUnstartedServer(http.HandlerFunc(page))
 		server.EnableHTTP2 = true
-		server.TLS = &tls.Config{Certificates: []tls.Certificate{authority(t).cert}}
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{hostileAuthority(t).cert}}
 		server.StartTLS()
 		t.Cleanup(server.Close)
 		return trusting(t, httpAt(server.URL))
 	case *TLS:
 		o := newTLS()
-		o.Address, o.CA = opened(checkstest.NewTLS(authority(t).cert))(t).Addr(), authority(t).ca.PEM()
+		o.Address, o.CA = opened(checkstest.NewTLS(hostileAuthority(t).cert))(t).Addr(), hostileAuthority(t).ca.PEM()
 		return o
 	case *DNS:
 		return dnsAt(opened(checkstest.NewDNS("example.test. 60 IN A 192.0.2.10"))(t).Addr(), "example.test", "A")
@@ -265,7 +265,7 @@ type issued struct {
 	cert tls.Certificate
 }
 
-var authorityOnce = sync.OnceValues(func() (issued, error) {
+var hostileAuthorityOnce = sync.OnceValues(func() (issued, error) {
 	ca, err := checkstest.NewCA()
 	if err != nil {
 		return issued{}, err
@@ -274,14 +274,14 @@ var authorityOnce = sync.OnceValues(func() (issued, error) {
 	return issued{ca, cert}, err
 })
 
-func authority(t testing.TB) issued {
+func hostileAuthority(t testing.TB) issued {
 	t.Helper()
-	return must(authorityOnce())(t)
+	return must(hostileAuthorityOnce())(t)
 }
 
 func trusting(t testing.TB, h *HTTP) *HTTP {
 	t.Helper()
-	h.CA = authority(t).ca.PEM()
+	h.CA = hostileAuthority(t).ca.PEM()
 	return h
 }
 
@@ -323,7 +323,7 @@ func rawServer(t testing.TB, serve func(net.Conn)) string {
 // rawTLSServer is rawServer with the handshake done, for the protocols named.
 func rawTLSServer(t testing.TB, serve func(*tls.Conn), protocols ...string) string {
 	t.Helper()
-	config := &tls.Config{Certificates: []tls.Certificate{authority(t).cert}, NextProtos: protocols}
+	config := &tls.Config{Certificates: []tls.Certificate{hostileAuthority(t).cert}, NextProtos: protocols}
 	return rawServer(t, func(conn net.Conn) {
 		secured := tls.Server(conn, config)
 		if secured.Handshake() == nil {

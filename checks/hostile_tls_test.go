@@ -23,7 +23,7 @@ import (
 func trustingTLS(t testing.TB, addr string) *TLS {
 	t.Helper()
 	options := newTLS()
-	options.Address, options.CA = addr, authority(t).ca.PEM()
+	options.Address, options.CA = addr, hostileAuthority(t).ca.PEM()
 	return options
 }
 
@@ -121,7 +121,7 @@ func TestHostileTLS(t *testing.T) {
 func chained(kind string, n int) func(*testing.T) Options {
 	return func(t *testing.T) Options {
 		extra := must(must(checkstest.NewCA())(t).Issue(checkstest.Leaf{Names: []string{"filler.test"}}))(t)
-		return showing(t, kind, authority(t).cert, slices.Repeat(extra.Certificate[:1], n))
+		return showing(t, kind, hostileAuthority(t).cert, slices.Repeat(extra.Certificate[:1], n))
 	}
 }
 
@@ -133,7 +133,7 @@ func manyIssuers(kind string) func(*testing.T) Options {
 		for range 300 {
 			issuers = append(issuers, must(must(checkstest.NewCA())(t).Issue(checkstest.Leaf{}))(t).Certificate[1])
 		}
-		return showing(t, kind, must(authority(t).ca.Issue(checkstest.Leaf{Bare: true}))(t), issuers)
+		return showing(t, kind, must(hostileAuthority(t).ca.Issue(checkstest.Leaf{Bare: true}))(t), issuers)
 	}
 }
 
@@ -152,7 +152,7 @@ func showing(t *testing.T, kind string, cert tls.Certificate, more [][]byte) Opt
 func TestHostileRenegotiation(t *testing.T) {
 	openssl := peer.Program(t, "openssl")
 	dir := t.TempDir()
-	cert := authority(t).cert
+	cert := hostileAuthority(t).cert
 	var chain []byte
 	for _, der := range cert.Certificate {
 		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)

@@ -28,7 +28,7 @@ type turncoat struct {
 func newTurncoat(t testing.TB, addrs ...string) *turncoat {
 	t.Helper()
 	s := &turncoat{}
-	s.addr = nameServer(t, func(send func([]byte), question []byte) {
+	s.addr = rawNameServer(t, func(send func([]byte), question []byte) {
 		send(answered(question, func(reply *dns.Msg) {
 			if reply.Question[0].Qtype != dns.TypeA {
 				reply.Answer = nil
@@ -158,7 +158,7 @@ func TestRebinding(t *testing.T) {
 // From TLS to HTTP/2 the connection stays, and so does the address.
 func TestRebindingHTTP2(t *testing.T) {
 	r := rebind(t)
-	ca := authority(t).ca
+	ca := hostileAuthority(t).ca
 	server := httptest.NewUnstartedServer(http.HandlerFunc(page))
 	server.Listener.Close()
 	server.Listener, server.EnableHTTP2 = r.listener, true
