@@ -115,6 +115,8 @@ func aimed(t testing.TB, addr string) map[string]Options {
 			set["url"] = "http://" + strings.ReplaceAll(host, "%", "%25") + "/"
 		case strings.Contains(string(described), `"address"`):
 			set["address"] = host + ":80"
+		case strings.Contains(string(described), `"host"`):
+			set["host"] = addr
 		default:
 			t.Errorf("say here how checks of kind %s are aimed", name)
 			continue
@@ -275,6 +277,10 @@ func listenPackets(t testing.TB) func() map[netip.Addr]int {
 	t.Helper()
 	const every = 0x0300 // ETH_P_ALL in network order
 	fd := must(syscall.Socket(syscall.AF_PACKET, syscall.SOCK_DGRAM, every))(t)
+	const force = 33 // SO_RCVBUFFORCE: nothing is to be dropped while this process has other things to do
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, force, 64<<20); err != nil {
+		t.Fatal(err)
+	}
 	timeout := syscall.NsecToTimeval((100 * time.Millisecond).Nanoseconds())
 	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &timeout); err != nil {
 		t.Fatal(err)
