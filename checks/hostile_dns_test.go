@@ -52,8 +52,8 @@ func rawNameServer(t testing.TB, udp func(send func([]byte), question []byte), t
 	return addr
 }
 
-// answered is the right answer to a question, changed by change.
-func answered(question []byte, change func(*dns.Msg)) []byte {
+// rightAnswer is the right answer to a question, changed by change.
+func rightAnswer(question []byte, change func(*dns.Msg)) []byte {
 	asked := new(dns.Msg)
 	if asked.Unpack(question) != nil {
 		return nil
@@ -102,7 +102,7 @@ func TestHostileDNS(t *testing.T) {
 			aim: byUDP(func(send func([]byte), question []byte) {
 				id := binary.BigEndian.Uint16(question)
 				storm(send, func(i int) []byte {
-					answer := answered(question, nil)
+					answer := rightAnswer(question, nil)
 					binary.BigEndian.PutUint16(answer, id+1+uint16(i%65535))
 					return answer
 				})
@@ -110,14 +110,14 @@ func TestHostileDNS(t *testing.T) {
 		{name: "answers to another question", limit: "the question must be ours; timeout", waits: true, reason: DNSTimeout, or: DNSMismatch,
 			aim: byUDP(func(send func([]byte), question []byte) {
 				storm(send, func(int) []byte {
-					return answered(question, func(reply *dns.Msg) { reply.Question[0].Name = "elsewhere.test." })
+					return rightAnswer(question, func(reply *dns.Msg) { reply.Question[0].Name = "elsewhere.test." })
 				})
 			})},
 		{name: "questions instead of answers", limit: "answers are marked; timeout", waits: true, reason: DNSTimeout, or: DNSMismatch,
 			aim: byUDP(func(send func([]byte), question []byte) { storm(send, func(int) []byte { return question }) })},
 		{name: "datagrams of 60 KiB", limit: "4 KiB are read of one", reason: DNSMalformed, or: DNSTooLarge,
 			aim: byUDP(func(send func([]byte), question []byte) {
-				send(append(answered(question, func(reply *dns.Msg) {
+				send(append(rightAnswer(question, func(reply *dns.Msg) {
 					for range 200 {
 						reply.Answer = append(reply.Answer, reply.Answer[0])
 					}
@@ -126,14 +126,14 @@ func TestHostileDNS(t *testing.T) {
 			})},
 		{name: "a pointer that leads to itself", limit: "a name's length", reason: DNSMalformed,
 			aim: byUDP(func(send func([]byte), question []byte) {
-				answer := answered(question, func(reply *dns.Msg) { reply.Answer, reply.Extra = nil, nil })
+				answer := rightAnswer(question, func(reply *dns.Msg) { reply.Answer, reply.Extra = nil, nil })
 				binary.BigEndian.PutUint16(answer[6:], 1) // one answer, whose name is a loop
 				at := len(answer)
 				send(append(answer, 0xc0|byte(at>>8), byte(at), 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1))
 			})},
 		{name: "a count of 65,535 records", limit: "the message's own length", status: Up,
 			aim: byUDP(func(send func([]byte), question []byte) {
-				answer := answered(question, nil)
+				answer := rightAnswer(question, nil)
 				binary.BigEndian.PutUint16(answer[6:], 0xffff)
 				send(answer)
 			})},
@@ -142,19 +142,19 @@ func TestHostileDNS(t *testing.T) {
 		{name: "truncated by UDP, and by TCP again", limit: "one step from UDP to TCP", reason: DNSTruncated, or: DNSNoAnswer,
 			aim: func(t *testing.T) Options {
 				return dnsAt(rawNameServer(t,
-					func(send func([]byte), question []byte) { send(answered(question, truncated)) },
+					func(send func([]byte), question []byte) { send(rightAnswer(question, truncated)) },
 					func(conn net.Conn, question []byte) {
-						io.WriteString(conn, framedMessage(answered(question, truncated)))
+						io.WriteString(conn, framedMessage(rightAnswer(question, truncated)))
 						hangOn(conn)
 					}), "example.test", "A")
 			}},
 		{name: "truncated by UDP, silent by TCP", limit: "timeout", waits: true, reason: DNSTimeout,
 			aim: func(t *testing.T) Options {
-				return dnsAt(rawNameServer(t, func(send func([]byte), question []byte) { send(answered(question, truncated)) }, nil), "example.test", "A")
+				return dnsAt(rawNameServer(t, func(send func([]byte), question []byte) { send(rightAnswer(question, truncated)) }, nil), "example.test", "A")
 			}},
 		{name: "messages for somebody else, without an end", limit: "100 messages", reason: DNSMalformed, or: DNSMismatch,
 			aim: byTCP(func(conn net.Conn, question []byte) {
-				other := answered(question, func(reply *dns.Msg) { reply.Id++ })
+				other := rightAnswer(question, func(reply *dns.Msg) { reply.Id++ })
 				writeForever(conn, strings.Repeat(framedMessage(other), 200))
 			})},
 		{name: "empty messages without an end", limit: "100 messages", reason: DNSMalformed, or: DNSMismatch,
@@ -163,7 +163,7 @@ func TestHostileDNS(t *testing.T) {
 			aim: byTCP(func(conn net.Conn, _ []byte) { writeForever(conn, "\xff\xff"+strings.Repeat("x", 65535)) })},
 		{name: "64 KiB of compressed names", limit: "the message's own length", status: Up,
 			aim: byTCP(func(conn net.Conn, question []byte) {
-				wire := answered(question, func(reply *dns.Msg) { reply.Answer, reply.Extra = nil, nil })
+				wire := rightAnswer(question, func(reply *dns.Msg) { reply.Answer, reply.Extra = nil, nil })
 				n := (65535 - len(wire)) / 16
 				binary.BigEndian.PutUint16(wire[6:], uint16(n))
 				for range n { // each stands for the name in the question
@@ -174,7 +174,7 @@ func TestHostileDNS(t *testing.T) {
 			})},
 		{name: "an answer at a byte a second", limit: "timeout", waits: true, reason: DNSTimeout,
 			aim: byTCP(func(conn net.Conn, question []byte) {
-				for _, b := range []byte(framedMessage(answered(question, nil))) {
+				for _, b := range []byte(framedMessage(rightAnswer(question, nil))) {
 					if _, err := conn.Write([]byte{b}); err != nil {
 						return
 					}
@@ -183,7 +183,7 @@ func TestHostileDNS(t *testing.T) {
 			})},
 		{name: "an answer cut in half", limit: "the length announced", reason: DNSUnreachable,
 			aim: byTCP(func(conn net.Conn, question []byte) {
-				whole := framedMessage(answered(question, nil))
+				whole := framedMessage(rightAnswer(question, nil))
 				io.WriteString(conn, whole[:len(whole)/2])
 			})},
 	})

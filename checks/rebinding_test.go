@@ -29,7 +29,7 @@ func newTurncoat(t testing.TB, addrs ...string) *turncoat {
 	t.Helper()
 	s := &turncoat{}
 	s.addr = rawNameServer(t, func(send func([]byte), question []byte) {
-		send(answered(question, func(reply *dns.Msg) {
+		send(rightAnswer(question, func(reply *dns.Msg) {
 			if reply.Question[0].Qtype != dns.TypeA {
 				reply.Answer = nil
 				return
