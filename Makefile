@@ -35,7 +35,7 @@ bench: ## run the benchmarks; see docs/design.md for the budgets
 fuzz: ## fuzz every target for FUZZTIME each (default 20s)
 	@for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz'); do \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-20s} $$pkg || exit 1; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-20s} -fuzzminimizetime 2s $$pkg || exit 1; \
 	  done; \
 	done
 

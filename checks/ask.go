@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -109,6 +110,9 @@ func (d *DNS) secure(env *Env, conn net.Conn) (net.Conn, finding) {
 	return secured, f
 }
 
+// maxStray is how many messages on a stream may be other than the answer.
+const maxStray = 100
+
 // exchange asks on a stream, where two bytes of length precede each message.
 func (d *DNS) exchange(conn net.Conn) (*dns.Msg, error) {
 	framed := d.question(2)
@@ -117,12 +121,14 @@ func (d *DNS) exchange(conn net.Conn) (*dns.Msg, error) {
 	if _, err := conn.Write(framed); err != nil {
 		return nil, err
 	}
-	for {
+	var answer []byte
+	for range maxStray {
 		var length [2]byte
 		if _, err := io.ReadFull(conn, length[:]); err != nil {
 			return nil, err
 		}
-		answer := make([]byte, binary.BigEndian.Uint16(length[:]))
+		size := int(binary.BigEndian.Uint16(length[:]))
+		answer = slices.Grow(answer[:0], size)[:size]
 		if _, err := io.ReadFull(conn, answer); err != nil {
 			return nil, err
 		}
@@ -130,6 +136,7 @@ func (d *DNS) exchange(conn net.Conn) (*dns.Msg, error) {
 			return msg, err
 		}
 	}
+	return nil, fmt.Errorf("%w: %d messages, and none is the answer", errNotDNS, maxStray)
 }
 
 // question returns the question under a new id, with space before it.

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -202,6 +203,36 @@ func BenchmarkDNS(b *testing.B) {
 			}
 		})
 	})
+}
+
+// A link so fast that what is measured is the throttle itself.
+func BenchmarkBandwidth(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(page))
+	defer server.Close()
+	b.Run("check", func(b *testing.B) {
+		o := newBandwidth()
+		o.URL, o.Profile = server.URL, Profile{DownKbps: 1e6, UpKbps: 1e6}
+		benchRuns(b, Spec{Name: "bench", Kind: "bandwidth", Every: time.Minute, Timeout: 10 * time.Second, Options: o})
+	})
+	b.Run("net-http", func(b *testing.B) {
+		benchNetHTTP(b, server.URL, &http.Transport{DisableKeepAlives: true})
+	})
+}
+
+// What the guard of HTTP/2 costs, a frame of 16 KiB at a time.
+func BenchmarkGuardFrames(b *testing.B) {
+	frame := append([]byte{0, 0x40, 0, 0, 0, 0, 0, 0, 1}, make([]byte, 16<<10)...)
+	buf := make([]byte, 4<<10)
+	b.SetBytes(int64(len(frame)))
+	b.ReportAllocs()
+	for b.Loop() {
+		g := guardFrames(&pieces{reader: bytes.NewReader(frame)}, maxBody)
+		for {
+			if _, err := g.Read(buf); err != nil {
+				break
+			}
+		}
+	}
 }
 
 var verifyNothing = x509.VerifyOptions{}

@@ -1,7 +1,6 @@
 package checks
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -54,12 +53,8 @@ func (x *exchange) readBody(answered *http.Response) error {
 	var err error
 	var n int64
 	if x.use&bodyKept != 0 {
-		var whole bytes.Buffer
-		if answered.ContentLength > 0 {
-			whole.Grow(int(answered.ContentLength) + bytes.MinRead)
-		}
-		n, err = whole.ReadFrom(body)
-		x.answer.body = whole.Bytes()
+		x.answer.body, err = gather(body, answered.ContentLength, limit)
+		n = int64(len(x.answer.body))
 	} else {
 		n, err = io.Copy(io.Discard, body)
 	}

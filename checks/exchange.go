@@ -43,6 +43,7 @@ type exchange struct {
 	env    *Env
 	answer *answer
 	before Phases // what the hops before this one took
+	hoard  int    // bytes of cookies that were kept
 
 	place place
 	conn  net.Conn    // nil when none is open
@@ -52,7 +53,7 @@ type exchange struct {
 	h2 *http.ClientConn
 	h3 *http3Conn
 
-	frames *framed // beneath h2
+	frames *frameGuard // beneath h2
 }
 
 // fetch sends the request, follows redirects and reads the last answer. What
@@ -270,7 +271,12 @@ func (x *exchange) keepCookies(h *hop, answered *http.Response) {
 		}
 		x.jar = jar
 	}
-	x.jar.SetCookies(h.url, cookies)
+	for _, cookie := range cookies {
+		if size := len(cookie.Raw); x.hoard+size <= maxCookieBytes {
+			x.hoard += size
+			x.jar.SetCookies(h.url, []*http.Cookie{cookie})
+		}
+	}
 }
 
 // finish reads the rest of an answer that is not the last so that its

@@ -37,8 +37,11 @@ func (h *hop) redirected(answered *http.Response) (*hop, error) {
 	default:
 		return nil, nil
 	}
-	if location == "" {
+	switch {
+	case location == "":
 		return nil, nil
+	case len(location) > maxLocation:
+		return nil, fmt.Errorf("the redirect leads to an address of %d bytes; %d are the most that nines follows", len(location), maxLocation)
 	}
 	u, err := h.url.Parse(location)
 	if err != nil {

@@ -131,7 +131,7 @@ func (x *exchange) configFor(h *hop) *tls.Config {
 
 func (x *exchange) speakHTTP2(ctx context.Context) finding {
 	var err error
-	x.h2, x.frames, err = http2Over(ctx, x.conn, x.place)
+	x.h2, x.frames, err = http2Over(ctx, x.conn, x.place, x.MaxBody)
 	return classify(stageHeader, err)
 }
 

@@ -50,7 +50,7 @@ func validHost(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
-	if host == "" || len(host) > 253 || strings.Contains(host, "..") || host[0] == '.' {
+	if host == "" || len(host) > 253 || strings.Contains(host, "..") || host[0] == '.' || endsInNumber(host) {
 		return false
 	}
 	for i := range len(host) {
@@ -76,4 +76,16 @@ func (p place) upgradesTo(next place) bool {
 func shownURL(u *url.URL) string {
 	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	return clip(bare.String(), 200)
+}
+
+// endsInNumber reports whether the last label of host is a number. No such name
+// exists; it is an IPv4 address in a notation that some resolvers still take
+// for one, such as 127.1 or 0x7f000001 (WHATWG, "URL", section 3.5).
+func endsInNumber(host string) bool {
+	host = strings.TrimSuffix(host, ".")
+	last := strings.ToLower(host[strings.LastIndexByte(host, '.')+1:])
+	if hex, isHex := strings.CutPrefix(last, "0x"); isHex {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }

@@ -23,6 +23,8 @@ const (
 	defaultMaxBody = 1 << 20
 	maxHeader      = 256 << 10 // of one answer, interim answers included
 	maxInterim     = 5         // 1xx answers before the real one
+	maxCookieBytes = 64 << 10  // of what redirects set, sent with the hops after them
+	maxLocation    = 8 << 10   // bytes of a redirect's address (RFC 9110, section 4.1, asks for 8,000)
 	maxReuseBody   = 64 << 10  // of a redirect, read so that its connection can be used again
 )
 

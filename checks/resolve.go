@@ -38,7 +38,9 @@ func (e *Env) resolve(ctx context.Context, family, host string) ([]netip.Addr, e
 		network = "ip" + family
 	}
 	name := host
-	if strings.Contains(name, ".") && !strings.HasSuffix(name, ".") {
+	if strings.EqualFold(name, "localhost.") {
+		name = "localhost" // as /etc/hosts has it
+	} else if strings.Contains(name, ".") && !strings.HasSuffix(name, ".") {
 		name += "." // a complete name: the machine's search list must not add to it
 	}
 	var seen lastRcode

@@ -159,7 +159,7 @@ func TestMetrics(t *testing.T) {
 	h := build(t)
 	r := result("shop", "eu", noon, checks.Up)
 	r.Phases = checks.Phases{"dns": 1.5, "connect": 20, "tls": 41, "first_byte": 50, "transfer": 11}
-	r.Facts = checks.Facts{"http_status": 200, "http_version": "HTTP/2.0", "cert_expires": "2027-01-04T11:00:00Z", "tls_version": "TLS 1.3", "remote_ip": "203.0.113.7", "redirects": 1}
+	r.Facts = checks.Facts{"http_status": 200, "http_version": "HTTP/2.0", "cert_expires": "2027-01-04T11:00:00Z", "chain_expires": "2027-01-01T11:00:00Z", "tls_version": "TLS 1.3", "remote_ip": "203.0.113.7", "redirects": 1}
 	h.ingest(r)
 	h.see("shop", checks.Down, "us", "ap")
 	dns := result("ns", "eu", noon, checks.Up)
@@ -180,9 +180,12 @@ func TestMetrics(t *testing.T) {
 		`probe_http_duration_seconds{check="shop",phase="processing",region="eu"} 0.05`,
 		`probe_dns_lookup_time_seconds{check="shop",region="eu"} 0.0015`,
 		`probe_ip_protocol{check="shop",region="eu"} 4`,
-		`probe_ssl_earliest_cert_expiry{check="shop",region="eu"} 1.7990604e+09`,
+		`probe_ssl_earliest_cert_expiry{check="shop",region="eu"} 1.7988012e+09`,
+		`probe_ssl_last_chain_expiry_timestamp_seconds{check="shop",region="eu"} 1.7990604e+09`,
+		`probe_failed_due_to_regex{check="shop",region="eu"} 0`,
+		`probe_dns_query_succeeded{check="ns",region="eu"} 0`,
 		`probe_tls_version_info{check="shop",region="eu",version="TLS 1.3"} 1`,
-		`probe_dns_duration_seconds{check="ns",phase="resolve",region="eu"} 0.003`,
+		`probe_dns_duration_seconds{check="ns",phase="request",region="eu"} 0.003`,
 		`probe_dns_answer_rrs{check="ns",region="eu"} 1`,
 		`nines_check_verdict{check="shop",verdict="down"} 1`,
 		`nines_incidents_open{state="triggered"} 1`,

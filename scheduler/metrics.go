@@ -2,6 +2,9 @@ package scheduler
 
 import (
 	"context"
+	"hash/fnv"
+	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -68,21 +71,26 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 // What the latest result of a check in a region says, named as
-// blackbox_exporter names it.
+// blackbox_exporter names it. What a result does not know is left out:
+// probe_http_content_length, probe_http_last_modified_timestamp_seconds,
+// probe_ssl_last_chain_info, and the counts of a DNS answer's other sections.
 var (
 	probeSuccess   = desc("probe_success", "Whether the latest run was up or degraded.", "check", "region")
 	probeDuration  = desc("probe_duration_seconds", "How long the latest run took.", "check", "region")
 	probeTime      = desc("nines_probe_timestamp_seconds", "When the latest run began.", "check", "region")
-	probeDNSLookup = desc("probe_dns_lookup_time_seconds", "How long looking up the name took.", "check", "region")
+	probeDNSLookup = desc("probe_dns_lookup_time_seconds", "How long looking up the name took; 0 when an address was given.", "check", "region")
 	probeIP        = desc("probe_ip_protocol", "4 or 6.", "check", "region")
-	httpStatus     = desc("probe_http_status_code", "The answer's status code.", "check", "region")
-	httpVersion    = desc("probe_http_version", "The answer's version of HTTP.", "check", "region")
+	probeIPHash    = desc("probe_ip_addr_hash", "FNV-1a of the address, to see it change.", "check", "region")
+	probeRegex     = desc("probe_failed_due_to_regex", "Whether the content was not what is expected.", "check", "region")
+	httpStatus     = desc("probe_http_status_code", "The answer's status code; 0 without an answer.", "check", "region")
+	httpVersion    = desc("probe_http_version", "The answer's version of HTTP; 0 without an answer.", "check", "region")
 	httpRedirects  = desc("probe_http_redirects", "How many redirects were followed.", "check", "region")
 	httpLength     = desc("probe_http_uncompressed_body_length", "How many bytes of the body were read.", "check", "region")
 	httpSSL        = desc("probe_http_ssl", "Whether TLS was used.", "check", "region")
-	httpPhase      = desc("probe_http_duration_seconds", "How long each phase took.", "check", "region", "phase")
-	dnsPhase       = desc("probe_dns_duration_seconds", "How long each phase took.", "check", "region", "phase")
+	httpPhase      = desc("probe_http_duration_seconds", "How long each phase took; 0 for one that was not come to.", "check", "region", "phase")
+	dnsPhase       = desc("probe_dns_duration_seconds", "How long each phase took; request holds finding the name server too.", "check", "region", "phase")
 	dnsAnswers     = desc("probe_dns_answer_rrs", "How many records the answer has.", "check", "region")
+	dnsSucceeded   = desc("probe_dns_query_succeeded", "Whether an answer came.", "check", "region")
 	certExpiry     = desc("probe_ssl_earliest_cert_expiry", "When the first certificate of the chain expires, in Unix time.", "check", "region")
 	chainExpiry    = desc("probe_ssl_last_chain_expiry_timestamp_seconds", "When the chain that lasts longest expires, in Unix time.", "check", "region")
 	icmpPhase      = desc("probe_icmp_duration_seconds", "How long each phase took.", "check", "region", "phase")
@@ -171,81 +179,132 @@ func (w *watch) collect(to chan<- prometheus.Metric, now time.Time) {
 	}
 }
 
+// teller sends the figures of one result.
+type teller struct {
+	to chan<- prometheus.Metric
+	r  *checks.Result
+}
+
+func (t teller) tell(d *prometheus.Desc, v float64, more ...string) {
+	gauge(t.to, d, v, append([]string{t.r.Check, t.r.Region}, more...)...)
+}
+
+// fact tells the number that a fact is, or 0 without it.
+func (t teller) fact(d *prometheus.Desc, name string) {
+	v, _ := toFloat(t.r.Facts[name])
+	t.tell(d, v)
+}
+
+func (t teller) seconds(d *prometheus.Desc, phase string, more ...string) {
+	t.tell(d, t.r.Phases[phase]/1000, more...)
+}
+
 func collectResult(to chan<- prometheus.Metric, kind string, r *checks.Result) {
-	tell := func(d *prometheus.Desc, v float64, more ...string) {
-		gauge(to, d, v, append([]string{r.Check, r.Region}, more...)...)
+	t := teller{to, r}
+	t.tell(probeSuccess, truth(r.Status == checks.Up || r.Status == checks.Degraded))
+	t.tell(probeDuration, r.TookMS/1000)
+	t.tell(probeTime, float64(r.At.UnixMilli())/1000)
+	t.address()
+	t.certificate()
+	if version, ok := r.Facts["tls_version"].(string); ok {
+		t.tell(tlsVersion, 1, version)
 	}
-	number := func(d *prometheus.Desc, fact string) {
-		if v, ok := toFloat(r.Facts[fact]); ok {
-			tell(d, v)
-		}
+	_, answered := r.Facts["http_status"]
+	switch {
+	case answered, kind == "http", kind == "bandwidth":
+		t.http()
+	case kind == "dns":
+		t.dns()
+	case kind == "icmp":
+		t.icmp()
+	default:
+		t.seconds(probeDNSLookup, "dns")
 	}
-	tell(probeSuccess, truth(r.Status == checks.Up || r.Status == checks.Degraded))
-	tell(probeDuration, r.TookMS/1000)
-	tell(probeTime, float64(r.At.UnixMilli())/1000)
-	number(httpStatus, "http_status")
-	number(httpRedirects, "redirects")
-	number(httpLength, "body_bytes")
-	if text, ok := r.Facts["http_version"].(string); ok {
-		if v, err := strconv.ParseFloat(strings.TrimPrefix(text, "HTTP/"), 64); err == nil {
-			tell(httpVersion, v)
-		}
-	}
-	for d, fact := range map[*prometheus.Desc]string{certExpiry: earliestEnd(r), chainExpiry: "cert_expires"} {
-		if text, ok := r.Facts[fact].(string); ok {
-			if t, err := time.Parse(time.RFC3339, text); err == nil {
-				tell(d, float64(t.Unix()))
-			}
-		}
-	}
-	if sent, ok := toFloat(r.Facts["sent"]); ok && sent > 0 {
-		received, _ := toFloat(r.Facts["received"])
-		tell(icmpLost, (sent-received)/sent)
-	}
-	version, usedTLS := r.Facts["tls_version"].(string)
-	if usedTLS {
-		tell(tlsVersion, 1, version)
-	}
-	if ip, ok := r.Facts["remote_ip"].(string); ok {
-		tell(probeIP, 4+2*truth(strings.Contains(ip, ":")))
-	}
-	if records, ok := r.Facts["answers"].([]any); ok {
-		tell(dnsAnswers, float64(len(records)))
-	}
-	if ms, ok := r.Phases["dns"]; ok {
-		tell(probeDNSLookup, ms/1000)
-	}
-	phase := httpPhase
-	switch kind {
-	case "dns":
-		phase = dnsPhase
-	case "icmp":
-		phase = icmpPhase
-	}
-	if _, ok := r.Facts["http_status"]; ok {
-		tell(httpSSL, truth(usedTLS))
-	}
-	for ours, theirs := range phaseNames {
-		if ms, ok := r.Phases[ours]; ok {
-			if kind == "icmp" && ours == "connect" {
-				theirs = "rtt"
-			}
-			tell(phase, ms/1000, theirs)
-		}
+	if kind != "dns" && kind != "icmp" {
+		t.tell(probeRegex, truth(r.Reason == checks.ContentMismatch))
 	}
 }
 
-// earliestEnd is the fact that says when the first certificate of a chain ends.
-func earliestEnd(r *checks.Result) string {
-	if r.Facts["chain_expires"] != nil {
-		return "chain_expires"
+// address tells of the address that was reached, or for DNS of the server's.
+func (t teller) address() {
+	text, _ := t.r.Facts["remote_ip"].(string)
+	if server, ok := t.r.Facts["server"].(string); ok {
+		text, _, _ = net.SplitHostPort(server)
 	}
-	return "cert_expires"
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return
+	}
+	addr = addr.Unmap().WithZone("")
+	t.tell(probeIP, 4+2*truth(addr.Is6()))
+	hash := fnv.New32a()
+	hash.Write(addr.AsSlice())
+	t.tell(probeIPHash, float64(hash.Sum32()))
 }
 
-// phaseNames are blackbox_exporter's names of our phases.
-var phaseNames = map[string]string{
+func (t teller) certificate() {
+	last, ok := t.when("cert_expires")
+	if !ok {
+		return
+	}
+	first, ok := t.when("chain_expires")
+	if !ok {
+		first = last
+	}
+	t.tell(certExpiry, first)
+	t.tell(chainExpiry, last)
+}
+
+// when is the fact that is a time, in Unix seconds.
+func (t teller) when(fact string) (float64, bool) {
+	text, _ := t.r.Facts[fact].(string)
+	at, err := time.Parse(time.RFC3339, text)
+	return float64(at.Unix()), err == nil
+}
+
+// httpPhases are blackbox_exporter's names of our phases.
+var httpPhases = map[string]string{
 	"dns": "resolve", "connect": "connect", "tls": "tls", "first_byte": "processing", "transfer": "transfer",
+}
+
+func (t teller) http() {
+	t.fact(httpStatus, "http_status")
+	t.fact(httpRedirects, "redirects")
+	t.fact(httpLength, "body_bytes")
+	text, _ := t.r.Facts["http_version"].(string)
+	version, _ := strconv.ParseFloat(strings.TrimPrefix(text, "HTTP/"), 64) // 0 when there is none
+	t.tell(httpVersion, version)
+	_, usedTLS := t.r.Facts["tls_version"]
+	t.tell(httpSSL, truth(usedTLS))
+	t.seconds(probeDNSLookup, "dns")
+	for ours, theirs := range httpPhases {
+		t.seconds(httpPhase, ours, theirs)
+	}
+}
+
+func (t teller) dns() {
+	t.seconds(dnsPhase, "dns", "request")
+	t.seconds(dnsPhase, "connect", "connect")
+	_, answered := t.r.Facts["rcode"]
+	t.tell(dnsSucceeded, truth(answered))
+	switch records := t.r.Facts["answers"].(type) {
+	case []any:
+		t.tell(dnsAnswers, float64(len(records)))
+	case []string:
+		t.tell(dnsAnswers, float64(len(records)))
+	default:
+		t.tell(dnsAnswers, 0)
+	}
+}
+
+func (t teller) icmp() {
+	t.seconds(probeDNSLookup, "dns")
+	t.seconds(icmpPhase, "dns", "resolve")
+	t.seconds(icmpPhase, "connect", "rtt")
+	if sent, ok := toFloat(t.r.Facts["sent"]); ok && sent > 0 {
+		received, _ := toFloat(t.r.Facts["received"])
+		t.tell(icmpLost, (sent-received)/sent)
+	}
 }
 
 func toFloat(v any) (float64, bool) {
