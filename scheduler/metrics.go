@@ -198,7 +198,7 @@ func collectResult(to chan<- prometheus.Metric, kind string, r *checks.Result) {
 			}
 		}
 	}
-	if sent, ok := toFloat(r.Facts["sent"]); ok && sent > 0 {
+	if sent, ok := toFloat(r.Facts["sent"]); ok && sent > 0 && kind == "icmp" {
 		received, _ := toFloat(r.Facts["received"])
 		tell(icmpLost, (sent-received)/sent)
 	}
