@@ -169,3 +169,26 @@ func TestImplausibleClock(t *testing.T) {
 	insecure.Insecure, insecure.Expect.ValidFor = true, span(time.Hour)
 	wants(t, run(t, insecure, 10*time.Second, env), Unknown, ProberClock)
 }
+
+// Of two ways to a root the one that lasts longer counts, with its weakest part.
+func TestTheLongerChainCounts(t *testing.T) {
+	now := time.Now()
+	until := func(days int) *x509.Certificate {
+		return &x509.Certificate{NotBefore: now.AddDate(0, 0, -1), NotAfter: now.AddDate(0, 0, days)}
+	}
+	leaf := until(80)
+	short := []*x509.Certificate{leaf, until(10), until(900)}
+	long := []*x509.Certificate{leaf, until(60), until(900)}
+	for _, chains := range [][][]*x509.Certificate{{short, long}, {long, short}} {
+		chain, ends := lasting(chains)
+		if !ends.Equal(now.AddDate(0, 0, 60)) || chain[1] != long[1] {
+			t.Errorf("lasts until %v", ends)
+		}
+		if valid := validAt(chains, now.AddDate(0, 0, 30)); len(valid) != 1 || valid[0][1] != long[1] {
+			t.Errorf("%d chains are left after the first has ended", len(valid))
+		}
+		if valid := validAt(chains, now.AddDate(0, 0, 70)); len(valid) != 0 {
+			t.Errorf("%d chains are left after both have ended", len(valid))
+		}
+	}
+}

@@ -1,5 +1,6 @@
 // Package checkstest has targets on loopback that fail on demand: an HTTP
-// server, a TLS server with a throw-away authority, and a DNS server. They are
+// server, TLS servers with a throw-away authority, with STARTTLS or without, a
+// DNS server, and a TCP server that follows a script. They are
 // real servers on real sockets, behave as they are told while they run, and
 // stand in for the world in tests and in the demo.
 //
