@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -236,3 +237,19 @@ func BenchmarkGuardFrames(b *testing.B) {
 }
 
 var verifyNothing = x509.VerifyOptions{}
+
+// What expectations of the content cost, beside the request.
+func BenchmarkExpectations(b *testing.B) {
+	body := `{"status": "ok", "total": 3, "items": [` + strings.Repeat(`{"id": 1, "price": 9.5, "name": "tea"},`, 50) + `{"id": 2}]}`
+	e := HTTPExpect{
+		JSON:         map[string]JSONExpect{"$.status": equalsJSON(b, `"ok"`), "$.items[0].price": {Min: new(1.0)}, "$..id": {Min: new(1.0)}, "$.error": {Absent: new(true)}},
+		Expr:         []Expression{expression(b, `json.total > 0 && all(json.items, .id > 0)`)},
+		BodyContains: []string{"tea"},
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if f := e.judge(answered(body)); f.status != "" {
+			b.Fatal(f.detail)
+		}
+	}
+}

@@ -170,6 +170,14 @@ func (s *Step) faults(captured []string) []Fault {
 			add(p.path, "has {{…}} in a regular expression, where nothing is put in; ask for it by expr")
 		}
 	}
+	faults = append(faults, slices.DeleteFunc(s.filledFaults(captured), func(f Fault) bool { return noHost && f.Path == "url" })...)
+	faults = append(faults, s.Expect.faults(captured...)...)
+	return append(faults, captureFaults("capture", s.Capture)...)
+}
+
+// filledFaults says what is wrong with the step's request once something
+// stands in the place of names.
+func (s *Step) filledFaults(captured []string) []Fault {
 	standIn := map[string]string{}
 	for _, name := range captured {
 		standIn[name] = "captured"
@@ -181,12 +189,9 @@ func (s *Step) faults(captured []string) []Fault {
 	}
 	r, _, f := s.request(&HTTPRequest{}, standIn, &hop{url: &url.URL{Scheme: "https", Host: "shop.example.com"}})
 	if f.status != "" { // nothing that stands in is wrong, so that what is written is
-		add("headers", "have characters in them that no header can carry, such as a line's end")
-	} else {
-		faults = append(faults, slices.DeleteFunc(r.faults(), func(f Fault) bool { return noHost && f.Path == "url" })...)
+		return []Fault{{"headers", "have characters in them that no header can carry, such as a line's end"}}
 	}
-	faults = append(faults, s.Expect.faults(captured...)...)
-	return append(faults, captureFaults("capture", s.Capture)...)
+	return r.faults()
 }
 
 // sofar names what has been captured.
