@@ -3,6 +3,7 @@ package checks
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -39,8 +40,14 @@ func fullSpecs(t testing.TB) []Spec {
 	own := newBandwidth()
 	own.URL, own.Profile = "http://example.com/", Profile{DownKbps: 400, UpKbps: 400.5, RTTMS: 400}
 	own.Headers, own.Expect.Headers = map[string]secret.String{}, map[string]string{} // as none is on the wire
-	d := &DNS{Domain: "example.com", Type: "MX", Server: "192.0.2.53", Transport: "tcp", Recursion: false,
-		Expect: DNSExpect{Rcode: "NXDOMAIN", Answer: []string{"10 a.example.com"}, AnswerContains: []string{"20 b.example.com"}, MinAnswers: 0, Within: time.Second}}
+	yes, no := true, false
+	d := newDNS()
+	d.Domain, d.Type, d.Class, d.Server, d.Transport, d.Recursion = "example.com", "MX", "CH", Servers{"192.0.2.53", "192.0.2.54"}, "tcp", false
+	d.Need, d.Method, d.IP, d.EDNS = "any", "GET", "4", EDNS{Size: 4096, DO: true, Subnet: netip.MustParsePrefix("198.51.100.0/24"), Cookie: true}
+	d.Authoritative.From, d.Authoritative.SerialSkew, d.Authoritative.CompareTransports = []string{"192.0.2.1"}, 7, false
+	d.Expect = DNSExpect{Rcode: "NXDOMAIN", Answer: []string{"10 a.example.com"}, AnswerContains: []string{"20 b.example.com"}, AnswerMatches: []Pattern{pattern(t, "^1")},
+		AuthorityContains: []string{"example.com NS a.example.com"}, TTL: TTLRange{time.Minute, time.Hour}, AA: &yes, AD: &no,
+		Serial: SerialRange{1 << 31}, MaxSize: 1232, MinAnswers: 0, MaxAnswers: 3, Within: time.Second, FailAfter: time.Minute}
 	c := &TLS{Address: "example.com:443", IP: "6", Expect: TLSExpect{time.Hour, time.Minute}}
 	specs := []Spec{{Kind: "http", Options: h}, {Kind: "bandwidth", Options: b}, {Kind: "bandwidth", Options: own}, {Kind: "dns", Options: d}, {Kind: "tls", Options: c}}
 	for i := range specs {

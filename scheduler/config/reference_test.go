@@ -140,6 +140,9 @@ func typeName(path string, k key) string {
 	}
 	if t.Kind() == reflect.Slice && k.choices() == nil {
 		said = "list, each " + label(t.Elem())
+		if readsText(t) {
+			said = short(t.Elem()) + ", or a list of them"
+		}
 	} else if t.Kind() == reflect.Slice {
 		said = "list, each of " + said
 	}
