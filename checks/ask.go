@@ -40,10 +40,7 @@ type reply struct {
 // truncated. The server's address has been admitted.
 func (d *DNS) ask(ctx context.Context, env *Env, q *question, transport string, server nameServer, watch *stopwatch) (*reply, finding) {
 	got := &reply{server: server, transport: transport}
-	switch transport {
-	case transportHTTPS:
-		return got, d.askHTTPS(ctx, env, q, got, watch)
-	case transportUDP:
+	if transport == transportUDP {
 		err := d.askUDP(ctx, env, q, got)
 		if err == nil && got.msg.Rcode == dns.RcodeBadCookie && q.edns.Cookie {
 			err = d.askUDP(ctx, env, q, got) // with the cookie that came with it
@@ -58,7 +55,12 @@ func (d *DNS) ask(ctx context.Context, env *Env, q *question, transport string, 
 		}
 		got.transport = transportTCP
 	}
-	f := d.askStream(ctx, env, q, got, watch)
+	var f finding
+	if transport == transportHTTPS {
+		f = d.askHTTPS(ctx, env, q, got, watch)
+	} else {
+		f = d.askStream(ctx, env, q, got, watch)
+	}
 	if f.status == "" && got.msg.Truncated {
 		f = against(DNSTruncated, "the answer of %d bytes says even over %s that it is not the whole", got.size, got.transport)
 	}

@@ -43,8 +43,8 @@ func (s *station) String() string { return strings.TrimSuffix(s.name, ".") + " "
 func (s *zoneSurvey) run(ctx context.Context) finding {
 	asked := map[string]bool{}
 	names := s.cut.names
-	if len(s.cut.roots) > 0 {
-		return against(DNSDelegation, "the root itself is asked about; only zones beneath it can be walked to")
+	if s.cut.zone == "." && len(s.cut.names) == 0 {
+		return against(DNSDelegation, "the servers of the root that are given neither refer to a zone of %s nor name the root's", s.target)
 	}
 	for range 2 {
 		before := len(s.stations)

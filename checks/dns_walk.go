@@ -34,7 +34,9 @@ type zoneCut struct {
 	zone  string
 	names []string // of its name servers, in lower case, sorted
 	addrs map[string][]netip.Addr
-	roots []netip.AddrPort // in the place of names, for the root
+	// known are servers of the zone whose addresses need no looking up: those of
+	// the root that are given, or one that has answered for the zone already.
+	known []netip.AddrPort
 	// delegated is whether the parent's NS records were seen. They are not when
 	// one server has the parent and the zone, and speaks for the latter.
 	delegated bool
@@ -43,7 +45,7 @@ type zoneCut struct {
 // find returns the cut of the zone that the target belongs to.
 func (w *zoneWalk) find(ctx context.Context) (zoneCut, finding) {
 	if roots := addressesAndPorts(w.d.Authoritative.Roots); len(roots) > 0 {
-		return w.descend(ctx, zoneCut{zone: ".", roots: roots}, w.target, 0)
+		return w.descend(ctx, zoneCut{zone: ".", known: roots}, w.target, 0)
 	}
 	for above := w.target; above != "."; {
 		start, f := w.start(ctx, parentOf(above))
@@ -94,7 +96,10 @@ func (w *zoneWalk) start(ctx context.Context, name string) (zoneCut, finding) {
 func (w *zoneWalk) descend(ctx context.Context, at zoneCut, target string, depth int) (zoneCut, finding) {
 	for range maxZones {
 		next, f := w.below(ctx, &at, target, depth)
-		if f.status == Unknown || next.zone == "" {
+		if next.zone == "" && f.status == Down && len(at.names) > 0 {
+			return at, finding{} // its servers are asked again, one by one
+		}
+		if f.status != "" || next.zone == "" {
 			return at, f
 		}
 		at = next
@@ -103,39 +108,37 @@ func (w *zoneWalk) descend(ctx context.Context, at zoneCut, target string, depth
 }
 
 // below returns the cut that the servers of at refer to for the target; one
-// without a zone when at is the target's own, or its servers say nothing.
+// without a zone when at is the target's own, or with a finding when none of
+// its servers says anything.
 func (w *zoneWalk) below(ctx context.Context, at *zoneCut, target string, depth int) (zoneCut, finding) {
 	q, err := newQuestion(target, "NS", "IN", EDNS{Size: ednsSize})
 	if err != nil {
 		return zoneCut{}, against(ProberInternal, "%v", err)
 	}
 	servers := w.stationsOf(ctx, at, depth)
-	var ours finding
-	answered := 0
+	f, heard := against(DNSDelegation, "none of the name servers of %s has an address", at.zone), false
 	for _, server := range servers[:min(len(servers), maxParents)] {
-		msg, f := w.patiently(ctx, &q, server)
-		if f.status == Unknown {
-			ours = f
-			continue
-		}
-		if answered++; f.status != "" {
+		msg, failed := w.patiently(ctx, &q, server)
+		if failed.status != "" {
+			if failed.status == Down || !heard {
+				f = failed // what a server did says more than that we could not ask one
+			}
+			heard = heard || failed.status == Down
 			continue
 		}
 		if cut := referral(msg, at.zone, target); cut.zone != "" {
 			return cut, finding{}
 		}
 		if !msg.Authoritative {
-			continue // it knows nothing of the zone
+			f = against(DNSLame, "%v does not answer for the zone %s: %s", server, at.zone, rcodeName(msg.Rcode))
+			continue
 		}
 		if apex := apexOf(msg); isBelow(apex, at.zone) && dns.IsSubDomain(apex, target) {
 			return w.together(ctx, apex, server)
 		}
 		return zoneCut{}, finding{}
 	}
-	if answered > 0 {
-		return zoneCut{}, finding{}
-	}
-	return zoneCut{}, ours
+	return zoneCut{}, f
 }
 
 // together returns the cut of a zone that one server has beside its parent.
@@ -148,7 +151,7 @@ func (w *zoneWalk) together(ctx context.Context, apex string, server netip.AddrP
 	if f.status != "" {
 		return zoneCut{}, f
 	}
-	cut := zoneCut{zone: apex, names: nameServers(msg.Answer, apex), addrs: glue(msg)}
+	cut := zoneCut{zone: apex, names: nameServers(msg.Answer, apex), addrs: glue(msg), known: []netip.AddrPort{server}}
 	if len(cut.names) == 0 {
 		return zoneCut{}, finding{}
 	}
@@ -225,8 +228,8 @@ func addressIn(rr dns.RR) (netip.Addr, bool) {
 
 // stationsOf returns where the servers of a zone above are asked.
 func (w *zoneWalk) stationsOf(ctx context.Context, at *zoneCut, depth int) []netip.AddrPort {
-	if at.zone == "." && len(at.roots) > 0 {
-		return at.roots
+	if len(at.known) > 0 {
+		return at.known
 	}
 	var servers []netip.AddrPort
 	for _, name := range at.names {
@@ -280,7 +283,7 @@ func (w *zoneWalk) lookUp(ctx context.Context, name string, kind uint16, depth i
 	if depth == maxResolving {
 		return nil, against(DNSLoop, "the name servers' names lead through more than %d zones", maxResolving)
 	}
-	cut, f := w.descend(ctx, zoneCut{zone: ".", roots: roots}, name, depth+1)
+	cut, f := w.descend(ctx, zoneCut{zone: ".", known: roots}, name, depth+1)
 	if f.status != "" {
 		return nil, f
 	}

@@ -330,7 +330,7 @@ func echoOptions(asked, reply *dns.Msg, fault DNSFault) {
 			subnet := *option
 			subnet.SourceScope = subnet.SourceNetmask
 			if fault == DNSWrongSubnet {
-				subnet.Address = net.IPv4(203, 0, 113, 0)
+				subnet.SourceNetmask++
 			}
 			echo.Option = append(echo.Option, &subnet)
 		}
