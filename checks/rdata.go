@@ -28,7 +28,7 @@ func rdata(rr dns.RR) string {
 	case *dns.SPF:
 		return unescape(strings.Join(rr.Txt, ""))
 	case *dns.RFC3597:
-		return fmt.Sprintf(`\# %d %s`, len(rr.Rdata)/2, rr.Rdata)
+		return fmt.Sprintf(`\# %d %s`, len(rr.Rdata)/2, strings.ToLower(rr.Rdata))
 	}
 	return strings.TrimSpace(strings.TrimPrefix(rr.String(), rr.Header().String()))
 }
