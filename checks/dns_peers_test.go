@@ -115,6 +115,7 @@ func startNSD(t testing.TB, addr, zone, text, settings string) *dnsPeer {
 	config := fmt.Sprintf(`server:
 	ip-address: %s@%s
 	server-count: 1
+	rrl-ratelimit: 0
 	username: ""
 	chroot: ""
 	zonesdir: %[3]q
@@ -366,4 +367,28 @@ func TestPeersBrokenDelegation(t *testing.T) {
 	if t.Failed() {
 		t.Log(r.Detail, r.Facts)
 	}
+}
+
+// The processor time here is the check's alone, since the server is another
+// process.
+func BenchmarkDNSAgainstNSD(b *testing.B) {
+	server := startNSD(b, "127.0.54.20:"+peerPort(b), "example.test", peerZone(1), "")
+	b.Run("check", func(b *testing.B) {
+		d := dnsAt(server.addr, "mail.example.test", "A")
+		d.Expect.Answer = []string{"192.0.2.25"}
+		benchRuns(b, Spec{Name: "bench", Kind: "dns", Every: time.Minute, Timeout: 10 * time.Second, Options: d})
+	})
+	b.Run("miekg-dns", func(b *testing.B) {
+		reportCPU(b)
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				msg := new(dns.Msg).SetQuestion("mail.example.test.", dns.TypeA)
+				if _, err := dns.Exchange(msg, server.addr); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	})
 }

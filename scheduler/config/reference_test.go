@@ -138,12 +138,11 @@ func typeName(path string, k key) string {
 	if choices := k.choices(); choices != nil {
 		said = "`" + strings.Join(choices, "`, `") + "`"
 	}
-	if t.Kind() == reflect.Slice && k.choices() == nil {
+	switch {
+	case t.Kind() != reflect.Slice || readsText(t):
+	case k.choices() == nil:
 		said = "list, each " + label(t.Elem())
-		if readsText(t) {
-			said = short(t.Elem()) + ", or a list of them"
-		}
-	} else if t.Kind() == reflect.Slice {
+	default:
 		said = "list, each of " + said
 	}
 	if t.Kind() == reflect.Map {
