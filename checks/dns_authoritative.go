@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // Authoritative says how a zone's own servers are found, asked and compared.
@@ -141,6 +143,9 @@ func (d *DNS) zone(ctx context.Context, env *Env, watch *stopwatch, facts Facts)
 	name, err := domainName(d.Domain)
 	if err != nil {
 		return against(ProberInternal, "%v", err)
+	}
+	if d.question.kind == dns.TypeDS {
+		name = parentOf(name) // which is where a zone's DS record stands
 	}
 	w := &zoneWalk{d: d, env: env, target: strings.ToLower(name)}
 	cut, f := w.find(ctx)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // maxFindings is how many findings a result lists.
@@ -54,7 +56,7 @@ func (s *zoneSurvey) judge(now time.Time, facts Facts) finding {
 			z.add(a.Lame, one.says(one.fault))
 		}
 	}
-	for _, f := range differences(working) {
+	for _, f := range s.differences(working) {
 		z.add(a.Differs, f)
 	}
 	z.add(a.Serial, s.serials(working, now, facts))
@@ -135,28 +137,35 @@ func (s *zoneSurvey) answerOf(one *station, first bool, facts Facts) []finding {
 // differences compares the answers of servers that have one version of the
 // zone, and those of each server's transports. Servers with different
 // versions may well differ.
-func differences(working []*station) []finding {
+func (s *zoneSurvey) differences(working []*station) []finding {
 	var found []finding
 	firstOf := map[uint32]*station{}
 	for _, one := range working {
-		if one.tcp != nil && one.broken.status == "" && essenceOf(one.udp) != essenceOf(one.tcp) {
+		if one.tcp != nil && one.broken.status == "" && essenceOf(one.udp, s.cut.zone) != essenceOf(one.tcp, s.cut.zone) {
 			found = append(found, one.says(against(DNSDiffers, "answers %s over %s and %s over %s",
-				essenceOf(one.udp), one.udp.transport, essenceOf(one.tcp), one.tcp.transport)))
+				essenceOf(one.udp, s.cut.zone), one.udp.transport, essenceOf(one.tcp, s.cut.zone), one.tcp.transport)))
 		}
 		other, known := firstOf[one.serial]
 		if !known {
 			firstOf[one.serial] = one
-		} else if essenceOf(other.udp) != essenceOf(one.udp) {
+		} else if essenceOf(other.udp, s.cut.zone) != essenceOf(one.udp, s.cut.zone) {
 			found = append(found, against(DNSDiffers, "with one serial, %d, %s answers %s and %s answers %s",
-				one.serial, other, essenceOf(other.udp), one, essenceOf(one.udp)))
+				one.serial, other, essenceOf(other.udp, s.cut.zone), one, essenceOf(one.udp, s.cut.zone)))
 		}
 	}
 	return found
 }
 
-// essenceOf is what two equal answers have in common.
-func essenceOf(r *reply) string {
-	return rcodeName(r.msg.Rcode) + " " + recordList(normalized(followAliases(r.msg, r.msg.Question[0].Qtype).records))
+// essenceOf is what two equal answers of a zone's servers have in common. Where
+// an alias leads out of the zone it ends: some servers know more, and may say so.
+func essenceOf(r *reply, zone string) string {
+	c := followAliases(r.msg, r.msg.Question[0].Qtype)
+	for i, alias := range c.aliases {
+		if !dns.IsSubDomain(zone, alias) {
+			return "→ " + clip(strings.ToLower(strings.Join(c.aliases[:i+1], " → ")), 300)
+		}
+	}
+	return rcodeName(r.msg.Rcode) + " " + recordList(normalized(c.records))
 }
 
 // serials compares the versions of the zone that its servers have.
@@ -219,7 +228,7 @@ func (s *zoneSurvey) tell(facts Facts) {
 		case one.fault.status != "":
 			lines = append(lines, fmt.Sprintf("%s: %s", one, one.fault.reason))
 		default:
-			lines = append(lines, fmt.Sprintf("%s: serial %d, %s", one, one.serial, clip(essenceOf(one.udp), 200)))
+			lines = append(lines, fmt.Sprintf("%s: serial %d, %s", one, one.serial, clip(essenceOf(one.udp, s.cut.zone), 200)))
 		}
 	}
 	if s.left > 0 {

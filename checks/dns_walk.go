@@ -69,11 +69,12 @@ func parentOf(name string) string {
 }
 
 // start returns the deepest zone at or above a name that a resolver knows the
-// servers of. A zone whose servers are all dead is passed over that way.
+// servers of. A zone whose servers are all dead is passed over that way, even
+// when the resolver takes too long to say so.
 func (w *zoneWalk) start(ctx context.Context, name string) (zoneCut, finding) {
 	for {
 		msg, f := w.resolver(ctx, name, dns.TypeNS)
-		if f.status == Unknown {
+		if f.reason == ProberBlocked {
 			return zoneCut{}, f
 		}
 		if f.status == "" {

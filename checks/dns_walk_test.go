@@ -92,7 +92,7 @@ func authority(t testing.TB, zone string, texts ...string) func(*dns.Msg, bool) 
 			}
 			if owner == name {
 				exists = true
-				if rr.Header().Rrtype == q.Question[0].Qtype {
+				if kind := rr.Header().Rrtype; kind == q.Question[0].Qtype || kind == dns.TypeCNAME {
 					m.Answer = append(m.Answer, rr)
 				}
 			}
@@ -223,6 +223,35 @@ func TestZoneServers(t *testing.T) {
 		{name: "one has a wrong answer", change: func(s *dnsWorld, d *DNS) {
 			s.at(ns2, authority(t, "example.test.", child(10, "www.example.test. 60 IN A 192.0.2.11")...))
 		}, status: Down, reason: ContentAnswer, detail: "ns2.example.test 127.0.53.12: "},
+		{name: "aliases differ", change: func(s *dnsWorld, d *DNS) {
+			s.at("127.0.53.11", authority(t, "example.test.", child(10, "cdn.example.test. 60 IN CNAME a.elsewhere.")...))
+			s.at(ns2, authority(t, "example.test.", child(10, "cdn.example.test. 60 IN CNAME b.elsewhere.")...))
+			d.Domain, d.Expect.Answer, d.Expect.MinAnswers = "cdn.example.test", nil, 0
+		}, status: Down, reason: DNSDiffers, detail: "→ b.elsewhere."},
+		{name: "one server follows an alias out of the zone", change: func(s *dnsWorld, d *DNS) {
+			healthy := authority(t, "example.test.", child(10, "cdn.example.test. 60 IN CNAME a.elsewhere.")...)
+			s.at("127.0.53.11", healthy)
+			s.at(ns2, func(q *dns.Msg, udp bool) *dns.Msg {
+				m := healthy(q, udp)
+				if q.Question[0].Qtype == dns.TypeA && len(m.Answer) > 0 {
+					m.Answer = append(m.Answer, records(t, "a.elsewhere. 60 IN CNAME b.elsewhere.", "b.elsewhere. 60 IN A 192.0.2.77")...)
+				}
+				return m
+			})
+			d.Domain, d.Expect.Answer, d.Expect.MinAnswers = "cdn.example.test", nil, 0
+		}, status: Up},
+		{name: "a DS record is the parent's", change: func(s *dnsWorld, d *DNS) {
+			s.at("127.0.53.2", func(q *dns.Msg, udp bool) *dns.Msg {
+				if q.Question[0].Qtype == dns.TypeDS {
+					m := new(dns.Msg).SetReply(q)
+					m.Authoritative = true
+					m.Answer = records(t, "example.test. 60 IN DS 1 13 2 AB")
+					return m
+				}
+				return authority(t, "test.", soa("test.", 1), "test. 60 IN NS ns.test.", "ns.test. 60 IN A 127.0.53.2")(q, udp)
+			})
+			d.Domain, d.Type, d.Expect.Answer = "example.test", "DS", []string{"1 13 2 AB"}
+		}, status: Up},
 		{name: "transports differ", change: func(s *dnsWorld, d *DNS) {
 			other := authority(t, "example.test.", child(10, "www.example.test. 60 IN A 192.0.2.11")...)
 			healthy := authority(t, "example.test.", child(10)...)
@@ -400,6 +429,16 @@ func TestZoneThroughResolver(t *testing.T) {
 	if r.Facts["parent_ns"] == nil {
 		t.Errorf("the parent was not asked: %v", r.Facts)
 	}
+	// One that gives up on a dead zone too late does not hide that it is dead.
+	s.at("127.0.53.11", silent)
+	s.at("127.0.53.12", silent)
+	s.at("127.0.53.5", func(q *dns.Msg, udp bool) *dns.Msg {
+		if dns.IsSubDomain("example.test.", q.Question[0].Name) {
+			return nil
+		}
+		return resolver(q, udp)
+	})
+	wants(t, run(t, d, 4*time.Second, env), Down, DNSTimeout)
 	s.at("127.0.53.5", silent)
 	wants(t, run(t, d, time.Second, env), Unknown, ProberNetwork)
 }
@@ -422,6 +461,8 @@ func TestZoneBounds(t *testing.T) {
 	if r.Status != Down {
 		t.Errorf("%s %s (%s)", r.Status, r.Reason, r.Detail)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if n := s.asked["127.0.53.1"]; n > 2*maxQuestions {
 		t.Errorf("%d questions", n)
 	}
