@@ -10,7 +10,7 @@ import (
 )
 
 // maxFindings is how many findings a result lists.
-const maxFindings = 32
+const maxFindings = 16
 
 // zoneFindings collects what is wrong with a zone's servers.
 type zoneFindings struct {
@@ -84,7 +84,7 @@ func (s *station) says(f finding) finding {
 func (z *zoneFindings) lines() []string {
 	var lines []string
 	for _, f := range z.list[:min(len(z.list), maxFindings)] {
-		lines = append(lines, clip(fmt.Sprintf("%s %s: %s", f.status, f.reason, f.detail), 300))
+		lines = append(lines, clip(fmt.Sprintf("%s %s: %s", f.status, f.reason, f.detail), 250))
 	}
 	return lines
 }
@@ -224,11 +224,11 @@ func (s *zoneSurvey) tell(facts Facts) {
 	for _, one := range s.stations {
 		switch {
 		case one.ours.status != "":
-			skipped = append(skipped, fmt.Sprintf("%s: %s %s", one, one.ours.reason, clip(one.ours.detail, 200)))
+			skipped = append(skipped, fmt.Sprintf("%s: %s %s", one, one.ours.reason, clip(one.ours.detail, 100)))
 		case one.fault.status != "":
 			lines = append(lines, fmt.Sprintf("%s: %s", one, one.fault.reason))
 		default:
-			lines = append(lines, fmt.Sprintf("%s: serial %d, %s", one, one.serial, clip(essenceOf(one.udp, s.cut.zone), 200)))
+			lines = append(lines, fmt.Sprintf("%s: serial %d, %s", one, one.serial, clip(essenceOf(one.udp, s.cut.zone), 120)))
 		}
 	}
 	if s.left > 0 {

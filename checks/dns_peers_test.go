@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -306,6 +307,23 @@ func TestPeersAgree(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// BIND's own cookies are taken, sent back and wanted.
+func TestPeersCookies(t *testing.T) {
+	named := startNamed(t, "127.0.0.1:"+peerPort(t), map[string]string{"example.test": peerZone(7)}, "require-server-cookie yes;", "")
+	d := dnsAt(named.addr, "www.example.test", "A")
+	d.EDNS.Cookie = true
+	for range 2 { // the first learns what the second sends
+		r := run(t, d, 10*time.Second, loopback())
+		wants(t, r, Up, "")
+		if r.Facts["cookie"] != true || r.Facts["transport"] != "udp" {
+			t.Errorf("facts %v", r.Facts)
+		}
+	}
+	if sent := d.cookies.of(netip.MustParseAddr("127.0.0.1")); len(sent) != 24 { // RFC 9018: 8 bytes and 16
+		t.Errorf("%d bytes of cookie are sent", len(sent))
 	}
 }
 

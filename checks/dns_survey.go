@@ -36,7 +36,9 @@ type station struct {
 // works reports whether the server answers for the zone.
 func (s *station) works() bool { return s.ours.status == "" && s.fault.status == "" }
 
-func (s *station) String() string { return strings.TrimSuffix(s.name, ".") + " " + s.addr.String() }
+func (s *station) String() string {
+	return clip(strings.TrimSuffix(s.name, "."), 80) + " " + s.addr.String()
+}
 
 // run asks the servers that the parent names, and then those that only the
 // zone names.
@@ -60,10 +62,9 @@ func (s *zoneSurvey) run(ctx context.Context) finding {
 
 // gather makes a station of every address of servers that have none yet.
 func (s *zoneSurvey) gather(ctx context.Context, names []string, asked map[string]bool) {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return asked[name] })
+	s.lookUpMissing(ctx, names)
 	for _, name := range names {
-		if asked[name] {
-			continue
-		}
 		asked[name] = true
 		addrs := s.addresses(ctx, &s.cut, name, 0)
 		if len(addrs) == 0 {
@@ -78,6 +79,28 @@ func (s *zoneSurvey) gather(ctx context.Context, names []string, asked map[strin
 				s.stations = append(s.stations, &station{name: name, addr: addr})
 			}
 		}
+	}
+}
+
+// lookUpMissing finds the addresses of servers that have no glue, all of them
+// in a share of the time, so that a slow resolver leaves enough to ask them.
+func (s *zoneSurvey) lookUpMissing(ctx context.Context, names []string) {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return s.cut.addrs[name] != nil })
+	share, cancel := shareOf(ctx, questionsShare)
+	defer cancel()
+	found := make([][]netip.Addr, len(names))
+	turn := make(chan struct{}, maxAtOnce)
+	var asking sync.WaitGroup
+	for i, name := range names {
+		asking.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			found[i] = s.lookUpAddresses(share, name, 0)
+		})
+	}
+	asking.Wait()
+	for i, name := range names {
+		s.cut.learn(name, found[i])
 	}
 }
 

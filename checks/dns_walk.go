@@ -254,6 +254,20 @@ func (w *zoneWalk) addresses(ctx context.Context, cut *zoneCut, name string, dep
 	if known, ok := cut.addrs[name]; ok {
 		return known
 	}
+	found := w.lookUpAddresses(ctx, name, depth)
+	cut.learn(name, found)
+	return found
+}
+
+// learn keeps the addresses of a name server.
+func (c *zoneCut) learn(name string, addrs []netip.Addr) {
+	if c.addrs == nil {
+		c.addrs = map[string][]netip.Addr{}
+	}
+	c.addrs[name] = addrs
+}
+
+func (w *zoneWalk) lookUpAddresses(ctx context.Context, name string, depth int) []netip.Addr {
 	var found []netip.Addr
 	for _, kind := range [...]uint16{dns.TypeA, dns.TypeAAAA} {
 		msg, f := w.lookUp(ctx, name, kind, depth)
@@ -267,10 +281,6 @@ func (w *zoneWalk) addresses(ctx context.Context, cut *zoneCut, name string, dep
 			}
 		}
 	}
-	if cut.addrs == nil {
-		cut.addrs = map[string][]netip.Addr{}
-	}
-	cut.addrs[name] = found
 	return found
 }
 

@@ -1,12 +1,14 @@
 package checks
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,7 +57,11 @@ func (s *dnsWorld) at(addr string, answer func(q *dns.Msg, udp bool) *dns.Msg) {
 			s.asked[addr]++
 			answer := s.answers[addr]
 			s.mu.Unlock()
-			if m := answer(q, w.LocalAddr().Network() == "udp"); m != nil {
+			udp := w.LocalAddr().Network() == "udp"
+			if m := answer(q, udp); m != nil {
+				if udp {
+					m.Truncate(ednsSize)
+				}
 				w.WriteMsg(m)
 			}
 		})
@@ -353,6 +359,85 @@ func TestZoneFacts(t *testing.T) {
 	}
 	if got := fmt.Sprint(r.Facts["parent_ns"], r.Facts["zone_ns"]); got != "[ns1.example.test. ns2.example.test.] [ns1.example.test. ns2.example.test.]" {
 		t.Error(got)
+	}
+}
+
+// Every address of a server is asked, in both families as far as this prober
+// may and can.
+func TestZoneFamilies(t *testing.T) {
+	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	} else {
+		l.Close()
+	}
+	s, d := world(t)
+	s.at("::1", authority(t, "example.test.", child(10)...))
+	s.at("127.0.53.2", authority(t, "test.", soa("test.", 1), "example.test. 60 IN NS ns1.example.test.", "example.test. 60 IN NS ns2.example.test.",
+		"ns1.example.test. 60 IN A 127.0.53.11", "ns2.example.test. 60 IN AAAA ::1"))
+	both := loopback()
+	both.Allow = append(both.Allow, netip.MustParsePrefix("::1/128"))
+	only4 := loopback()
+	only4.Allow, only4.SourceIP = both.Allow, netip.MustParseAddr("127.0.0.1")
+	for _, tt := range []struct {
+		name    string
+		env     *Env
+		ip      string
+		servers int
+		skipped string
+	}{
+		{"both", both, "any", 2, ""},
+		{"the check wants one", both, "4", 1, ""},
+		{"the check wants the other", both, "6", 1, ""},
+		{"not allowed", loopback(), "any", 1, "prober.blocked"},
+		{"not from this address", only4, "any", 1, "prober.network"},
+	} {
+		d.IP = tt.ip
+		r := run(t, d, 10*time.Second, tt.env)
+		wants(t, r, Up, "")
+		servers, _ := r.Facts["servers"].([]string)
+		skipped, _ := r.Facts["skipped"].([]string)
+		if len(servers) != tt.servers || (len(skipped) == 1) != (tt.skipped != "") || !strings.Contains(strings.Join(skipped, ""), tt.skipped) {
+			t.Errorf("%s: servers %q, skipped %q", tt.name, servers, skipped)
+		}
+	}
+}
+
+// What hostile servers put into a result stays below the longest line.
+func TestZoneResultIsBounded(t *testing.T) {
+	s := newDNSWorld(t)
+	label := strings.Repeat("\\001", 60)
+	long := label + "." + label + "." + label + "."
+	text := strings.Repeat("\\001\\\"<", 60)
+	var serial atomic.Uint32
+	s.at("127.0.53.1", func(q *dns.Msg, _ bool) *dns.Msg {
+		m := new(dns.Msg).SetReply(q)
+		m.Authoritative = true
+		if q.Question[0].Qtype == dns.TypeSOA {
+			m.Answer = records(t, soa("test.", serial.Add(1)))
+			return m
+		}
+		if q.Question[0].Qtype == dns.TypeNS && len(dns.SplitDomainName(q.Question[0].Name)) > 1 {
+			m.Authoritative = false
+			for i := range 8 {
+				name := fmt.Sprintf("n%d.%s", i, long)
+				m.Ns = append(m.Ns, records(t, "test. 60 IN NS "+name)...)
+				m.Extra = append(m.Extra, records(t, name+" 60 IN A 127.0.53.1", name+" 60 IN A 127.0.53.1", name+" 60 IN A 127.0.53.1")...)
+			}
+			return m
+		}
+		for i := range 8 {
+			m.Answer = append(m.Answer, records(t, fmt.Sprintf("%s 60 IN NS m%d.%s", q.Question[0].Name, i, long), fmt.Sprintf("%s 60 IN TXT \"%d%s\"", q.Question[0].Name, i, text))...)
+		}
+		return m
+	})
+	d := dnsAt("authoritative", "a.test", "TXT")
+	d.Authoritative.Roots, d.Authoritative.Port, d.Authoritative.MaxServers = []string{fmt.Sprintf("127.0.53.1:%d", s.port)}, s.port, maxStations
+	d.Authoritative.SerialLag = 0
+	r := run(t, d, 20*time.Second, loopback())
+	line := must(json.Marshal(r))(t)
+	t.Logf("%d bytes", len(line))
+	if len(line) > MaxRecord || r.Facts["servers"] == nil {
+		t.Errorf("%d bytes: %.2000s", len(line), line)
 	}
 }
 

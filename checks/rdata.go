@@ -11,8 +11,8 @@ import (
 // Limits of the records that a result shows.
 const (
 	maxShown      = 50
-	maxShownBytes = 8 << 10
-	maxCNAMEs     = 16 // links that are followed within one answer
+	maxShownBytes = 8 << 10 // as JSON has them
+	maxCNAMEs     = 16      // links that are followed within one answer
 )
 
 // rdata returns the text of a record after its type, as a zone file has it.
@@ -168,7 +168,7 @@ func (c *aliasChain) tell(facts Facts) {
 func clipAll(texts []string) []string {
 	out := make([]string, len(texts))
 	for i, text := range texts {
-		out[i] = clip(text, 256)
+		out[i] = clip(text, 100)
 	}
 	return out
 }
@@ -179,10 +179,26 @@ func shown(records []dns.RR) []string {
 	left := maxShownBytes
 	for _, rr := range records {
 		text := clip(rdata(rr), 512)
-		if left -= len(text); left < 0 || len(texts) == maxShown {
+		if left -= encodedSize(text); left < 0 || len(texts) == maxShown {
 			break
 		}
 		texts = append(texts, text)
 	}
 	return texts
+}
+
+// encodedSize returns how many bytes a text takes as JSON, at most.
+func encodedSize(text string) int {
+	size := len(text)
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < 0x20, c == '<', c == '>', c == '&':
+			size += 5 // \u003c
+		case c == '"', c == '\\':
+			size++
+		case c >= 0x80:
+			size += 2 // what is not UTF-8 becomes U+FFFD
+		}
+	}
+	return size
 }
