@@ -402,6 +402,28 @@ func TestZoneFamilies(t *testing.T) {
 	}
 }
 
+// One server is asked over IPv6 as over IPv4.
+func TestDNSFamilies(t *testing.T) {
+	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	} else {
+		l.Close()
+	}
+	s := newDNSWorld(t)
+	s.at("::1", authority(t, "example.test.", child(10)...))
+	env := loopback()
+	env.Allow = append(env.Allow, netip.MustParsePrefix("::1/128"))
+	for _, transport := range []string{"udp", "tcp"} {
+		d := dnsOver(transport, fmt.Sprintf("[::1]:%d", s.port), "www.example.test", "A")
+		for ip, want := range map[string]Status{"any": Up, "6": Up, "4": Down} {
+			d.IP = ip
+			if r := run(t, d, 10*time.Second, env); r.Status != want {
+				t.Errorf("%s, ip %s: %s %s (%s)", transport, ip, r.Status, r.Reason, r.Detail)
+			}
+		}
+	}
+}
+
 // What hostile servers put into a result stays below the longest line.
 func TestZoneResultIsBounded(t *testing.T) {
 	s := newDNSWorld(t)
