@@ -303,7 +303,10 @@ func TestPeersAgree(t *testing.T) {
 			for _, q := range questions {
 				for _, program := range []string{"kdig", "dig"} {
 					name := fmt.Sprintf("%s/%s/%s %s/%s", server, transport, q.name, q.kind, program)
-					agrees(t, name, program, transport, addr[transport], q.name, q.kind, q.class, ca.PEM())
+					t.Run(name, func(t *testing.T) {
+						t.Parallel()
+						agrees(t, program, transport, addr[transport], q.name, q.kind, q.class, ca.PEM())
+					})
 				}
 			}
 		}
@@ -327,7 +330,7 @@ func TestPeersCookies(t *testing.T) {
 	}
 }
 
-func agrees(t *testing.T, name, program, transport, addr, domain, kind, class, ca string) {
+func agrees(t *testing.T, program, transport, addr, domain, kind, class, ca string) {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(addr)
 	args := []string{"@" + host, "-p", port, "-t", kind, "-c", class, "-q", domain}
@@ -348,11 +351,11 @@ func agrees(t *testing.T, name, program, transport, addr, domain, kind, class, c
 	d.Expect.Rcode = status
 	r := run(t, d, 10*time.Second, loopback())
 	if r.Status != Up && r.Reason != DNSLoop {
-		t.Errorf("%s: %s %s (%s)", name, r.Status, r.Reason, r.Detail)
+		t.Errorf("%s %s (%s)", r.Status, r.Reason, r.Detail)
 		return
 	}
 	if aa := slices.Contains(strings.Fields(flags), "aa"); r.Facts["rcode"] != status || r.Facts["aa"] != aa {
-		t.Errorf("%s: %v aa %v; %s says %s %s", name, r.Facts["rcode"], r.Facts["aa"], program, status, flags)
+		t.Errorf("%v aa %v; %s says %s %s", r.Facts["rcode"], r.Facts["aa"], program, status, flags)
 	}
 	wanted := new(dns.Msg).SetQuestion(dns.Fqdn(domain), d.question.kind)
 	wanted.Answer = records
@@ -361,10 +364,10 @@ func agrees(t *testing.T, name, program, transport, addr, domain, kind, class, c
 	slices.Sort(got)
 	slices.Sort(want)
 	if kind == "A" && domain == "www.example.test" && len(want) != 2 {
-		t.Errorf("%s: %s says %q", name, program, want)
+		t.Errorf("%s says %q", program, want)
 	}
 	if !slices.Equal(got, want) || c.loop != (r.Reason == DNSLoop) {
-		t.Errorf("%s: %q; %s says %q", name, got, program, want)
+		t.Errorf("%q; %s says %q", got, program, want)
 	}
 }
 

@@ -131,7 +131,7 @@ func (w *zoneWalk) below(ctx context.Context, at *zoneCut, target string, depth 
 			return cut, finding{}
 		}
 		if !msg.Authoritative {
-			f = against(DNSLame, "%v does not answer for the zone %s: %s", server, at.zone, rcodeName(msg.Rcode))
+			f, heard = against(DNSLame, "%v does not answer for the zone %s: %s", server, at.zone, rcodeName(msg.Rcode)), true
 			continue
 		}
 		if apex := apexOf(msg); isBelow(apex, at.zone) && dns.IsSubDomain(apex, target) {
