@@ -34,6 +34,8 @@ type reply struct {
 	transport string // the last that was used
 	size      int    // of the message in bytes
 	resent    int    // how often the question was sent again
+	// certificate is the server's, with transports tls and https.
+	certificate identity
 }
 
 // ask sends a question to one server, and again over TCP when its answer is
@@ -167,7 +169,7 @@ func (d *DNS) askStream(ctx context.Context, env *Env, q *question, got *reply, 
 	defer cutAtEnd(ctx, conn)()
 	if got.transport == transportTLS {
 		var f finding
-		conn, f = d.secure(env, conn, got.server.name)
+		conn, f = d.secure(env, conn, got)
 		watch.mark(phaseTLS)
 		if f.status != "" {
 			return f
@@ -179,13 +181,15 @@ func (d *DNS) askStream(ctx context.Context, env *Env, q *question, got *reply, 
 }
 
 // secure shakes hands and judges the server's certificate.
-func (d *DNS) secure(env *Env, conn net.Conn, name string, protocols ...string) (net.Conn, finding) {
+func (d *DNS) secure(env *Env, conn net.Conn, got *reply, protocols ...string) (net.Conn, finding) {
+	name := got.server.name
 	secured, err := handshake(conn, d.config(name, protocols...))
 	if err != nil {
 		return conn, classify(stageTLS, err)
 	}
 	state := secured.ConnectionState()
-	_, f := d.Trust.judge(&state, name, env.now())
+	var f finding
+	got.certificate, f = d.Trust.judge(&state, name, env.now())
 	return secured, f
 }
 

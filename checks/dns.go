@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -151,6 +152,9 @@ func (r *reply) tell(facts Facts) {
 	}
 	if r.resent > 0 {
 		facts["resent"] = r.resent
+	}
+	if r.certificate.leaf != nil {
+		facts["cert_expires"] = r.certificate.expires.UTC().Format(time.RFC3339)
 	}
 }
 

@@ -29,7 +29,7 @@ func (d *DNS) askHTTPS(ctx context.Context, env *Env, q *question, got *reply, w
 	}
 	defer conn.Close()
 	defer cutAtEnd(ctx, conn)()
-	secured, f := d.secure(env, conn, got.server.name, "h2", "http/1.1")
+	secured, f := d.secure(env, conn, got, "h2", "http/1.1")
 	watch.mark(phaseTLS)
 	if f.status != "" {
 		return f

@@ -167,6 +167,9 @@ func TestDNSOverTLS(t *testing.T) {
 		d.Transport, d.CA = "tls", ca.PEM()
 		r := run(t, d, 10*time.Second, loopback())
 		wants(t, r, tt.status, tt.reason)
+		if r.Facts["cert_expires"] == nil {
+			t.Errorf("facts %v", r.Facts)
+		}
 		sumsUp(t, r)
 		closer.Close()
 	}

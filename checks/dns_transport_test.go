@@ -83,7 +83,7 @@ func TestDNSOverHTTPS(t *testing.T) {
 				if !strings.Contains(r.Detail, tt.says) {
 					t.Errorf("detail %q lacks %q", r.Detail, tt.says)
 				}
-				if r.Status == Up && (r.Facts["transport"] != "https" || r.Phases["tls"] == 0) {
+				if r.Status == Up && (r.Facts["transport"] != "https" || r.Phases["tls"] == 0 || r.Facts["cert_expires"] == nil) {
 					t.Errorf("facts %v, phases %v", r.Facts, r.Phases)
 				}
 				sumsUp(t, r)
