@@ -21,7 +21,7 @@ type Authoritative struct {
 	SerialSkew        uint32        `json:"serial_skew" doc:"How many serials a server may be behind the newest; default 0."`
 	SerialLag         time.Duration `json:"serial_lag" doc:"How long a server may be behind, from when this prober first saw the newest serial; default 5m."`
 	Lame              string        `json:"lame" enum:"ignore,degraded,down" doc:"What a name server that does not answer for the zone makes of the check; default down."`
-	Unreachable       string        `json:"unreachable" enum:"ignore,degraded,down" doc:"What a name server that is silent or out of reach makes of the check; default degraded."`
+	Unreachable       string        `json:"unreachable" enum:"ignore,degraded,down" doc:"What a name server that is silent, out of reach or whose answers cannot be used makes of the check; default degraded."`
 	Delegation        string        `json:"delegation" enum:"ignore,degraded,down" doc:"What a difference between the parent's NS records and the zone's own makes of the check; default degraded."`
 	Serial            string        `json:"serial" enum:"ignore,degraded,down" doc:"What a server that is behind for too long makes of the check; default degraded."`
 	Differs           string        `json:"differs" enum:"ignore,degraded,down" doc:"What different answers, of servers with one serial or of one server's transports, make of the check; default down."`

@@ -137,14 +137,10 @@ func (s *zoneSurvey) askAll(ctx context.Context, stations []*station) {
 // question.
 func (s *zoneSurvey) askOne(ctx context.Context, one *station) {
 	soa, f := s.about(ctx, one, "SOA")
-	if f.status == Unknown {
-		one.ours = f
-		return
+	if f.status == "" {
+		f = lame(soa, s.cut.zone)
 	}
-	if one.fault = f; f.status != "" {
-		return
-	}
-	if one.fault = lame(soa, s.cut.zone); one.fault.status != "" {
+	if one.blame(f) {
 		return
 	}
 	one.serial = soaOf(soa).Serial
@@ -152,12 +148,23 @@ func (s *zoneSurvey) askOne(ctx context.Context, one *station) {
 		one.names = nameServers(ns.Answer, s.cut.zone)
 	}
 	at := s.at(one.addr)
-	if one.udp, one.fault = s.ask(ctx, &s.d.question, transportUDP, at, false); one.fault.status != "" {
+	if one.udp, f = s.ask(ctx, &s.d.question, transportUDP, at, false); one.blame(f) {
 		return
 	}
 	if s.d.Authoritative.CompareTransports {
 		one.tcp, one.broken = s.ask(ctx, &s.d.question, transportTCP, at, false)
 	}
+}
+
+// blame puts a finding down to the server, or to us when it is our own fault,
+// and reports whether there is one.
+func (s *station) blame(f finding) bool {
+	if f.status == Unknown {
+		s.ours = f
+	} else {
+		s.fault = f
+	}
+	return f.status != ""
 }
 
 // about asks a server for the zone's own records of a type.
