@@ -151,12 +151,12 @@ func (d *DNS) zone(ctx context.Context, env *Env, watch *stopwatch, facts Facts)
 	cut, f := w.find(ctx)
 	watch.mark(phaseDNS)
 	if f.status != "" {
-		facts["questions"] = int(w.asked.Load())
+		facts["questions"] = w.questions()
 		return f
 	}
 	s := &zoneSurvey{zoneWalk: w, cut: cut}
 	f = s.run(ctx)
-	facts["questions"] = int(w.asked.Load())
+	facts["questions"] = w.questions()
 	if f.status != "" {
 		return f
 	}

@@ -42,6 +42,9 @@ type zoneCut struct {
 	delegated bool
 }
 
+// questions returns how many were asked.
+func (w *zoneWalk) questions() int { return min(int(w.asked.Load()), maxQuestions) }
+
 // find returns the cut of the zone that the target belongs to.
 func (w *zoneWalk) find(ctx context.Context) (zoneCut, finding) {
 	if roots := addressesAndPorts(w.d.Authoritative.Roots); len(roots) > 0 {
@@ -270,6 +273,9 @@ func (c *zoneCut) learn(name string, addrs []netip.Addr) {
 func (w *zoneWalk) lookUpAddresses(ctx context.Context, name string, depth int) []netip.Addr {
 	var found []netip.Addr
 	for _, kind := range [...]uint16{dns.TypeA, dns.TypeAAAA} {
+		if ctx.Err() != nil || w.asked.Load() >= maxQuestions {
+			break // what a hostile zone would have us look up has no end
+		}
 		msg, f := w.lookUp(ctx, name, kind, depth)
 		if f.status != "" {
 			continue
