@@ -6,178 +6,220 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
-	"net/netip"
-	"slices"
-	"strings"
+	"sync"
+	"time"
 
 	"github.com/miekg/dns"
 )
 
-// ednsSize is the largest answer over UDP that is asked for: what crosses
-// nearly every network unfragmented (DNS Flag Day 2020).
-const ednsSize = 1232
+// What can be wrong with an answer before anybody looks at its records.
+var (
+	errNotDNS    = errors.New("not a DNS message")
+	errMismatch  = errors.New("the answer is to another question, or its id or cookie is not the one sent")
+	errOversized = errors.New("the answer is larger than was allowed for")
+)
 
-// errNotDNS marks an answer that cannot be read.
-var errNotDNS = errors.New("not a DNS message")
+// resendAfter is how long an answer over UDP is awaited at least before the
+// question is sent again, which happens twice in a run at most.
+const resendAfter = time.Second
+
+// datagramRoom holds buffers for one datagram of any size.
+var datagramRoom = sync.Pool{New: func() any { return new([maxMessage + 1]byte) }}
 
 // reply is what a name server answered.
 type reply struct {
-	msg       *dns.Msg
-	server    netip.AddrPort
-	transport string
+	msg       *dns.Msg // nil when nothing right came
+	server    nameServer
+	transport string // the last that was used
+	size      int    // of the message in bytes
+	resent    int    // how often the question was sent again
+	// certificate is the server's, with transports tls and https.
+	certificate identity
 }
 
-// ask sends the question to one server, and again over TCP when its answer is
+// ask sends a question to one server, and again over TCP when its answer is
 // truncated. The server's address has been admitted.
-func (d *DNS) ask(ctx context.Context, env *Env, server netip.AddrPort, watch *stopwatch) (*reply, finding) {
-	got := &reply{server: server, transport: d.Transport}
-	var err error
-	if d.Transport == transportUDP {
-		got.msg, err = d.askUDP(ctx, env, server)
+func (d *DNS) ask(ctx context.Context, env *Env, q *question, transport string, server nameServer, watch *stopwatch) (*reply, finding) {
+	got := &reply{server: server, transport: transport}
+	if transport == transportUDP {
+		err := d.askUDP(ctx, env, q, got)
+		if err == nil && got.msg.Rcode == dns.RcodeBadCookie && q.edns.Cookie {
+			err = d.askUDP(ctx, env, q, got) // with the cookie that came with it
+		}
 		watch.mark(phaseDNS)
 		if err != nil {
 			return got, classify(stageDNS, err)
 		}
-		if !got.msg.Truncated {
+		badCookie := got.msg.Rcode == dns.RcodeBadCookie && q.edns.Cookie
+		if !got.msg.Truncated && !badCookie {
 			return got, finding{}
 		}
 		got.transport = transportTCP
 	}
 	var f finding
-	got.msg, f = d.askStream(ctx, env, server, watch)
+	if transport == transportHTTPS {
+		f = d.askHTTPS(ctx, env, q, got, watch)
+	} else {
+		f = d.askStream(ctx, env, q, got, watch)
+	}
+	if f.status == "" && got.msg.Truncated {
+		f = against(DNSTruncated, "the answer of %d bytes says even over %s that it is not the whole", got.size, got.transport)
+	}
 	return got, f
 }
 
-func (d *DNS) askUDP(ctx context.Context, env *Env, server netip.AddrPort) (*dns.Msg, error) {
-	conn, err := env.datagrams(ctx, server.Addr(), server.Port())
+// cookie returns what to send to a server as a cookie; nil is none.
+func (d *DNS) cookie(q *question, server nameServer) []byte {
+	if !q.edns.Cookie {
+		return nil
+	}
+	return d.cookies.of(server.at.Addr())
+}
+
+// accept takes a message that has matched.
+func (d *DNS) accept(q *question, got *reply, msg *dns.Msg, size int) {
+	got.msg, got.size = msg, size
+	if q.edns.Cookie {
+		d.cookies.learn(got.server.at.Addr(), msg)
+	}
+}
+
+func (d *DNS) askUDP(ctx context.Context, env *Env, q *question, got *reply) error {
+	conn, err := env.datagrams(ctx, got.server.at.Addr(), got.server.at.Port())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer conn.Close()
 	defer cutAtEnd(ctx, conn)()
-	question := d.question(0)
-	if _, err := conn.Write(question); err != nil {
-		return nil, err
-	}
-	var buf [4 << 10]byte // more than was asked for
-	for {
-		n, err := conn.Read(buf[:])
-		if err != nil {
-			return nil, err
+	wire, sent := q.send(0, d.cookie(q, got.server))
+	room := datagramRoom.Get().(*[maxMessage + 1]byte)
+	defer datagramRoom.Put(room)
+	var strays int
+	for try := 2; ; try-- {
+		if try < 2 {
+			got.resent++
 		}
-		if msg, err := matching(buf[:n], question); msg != nil || err != nil {
-			return msg, err
+		patience(ctx, conn, try)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err = conn.Write(wire); err == nil {
+			err = d.listen(conn, &sent, got, room[:], &strays)
+		}
+		if try == 0 || !isTimeout(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	if isTimeout(err) && sent.cookie != nil {
+		d.cookies.forget(got.server.at.Addr())
+	}
+	if isTimeout(err) && strays > 0 {
+		return fmt.Errorf("%w: %d such came, and no right one in time", errMismatch, strays)
+	}
+	return err
+}
+
+// patience sets how long this sending of the question waits for its answer:
+// a share of what time is left, or all of it when that is short.
+func patience(ctx context.Context, conn net.Conn, more int) {
+	deadline, limited := ctx.Deadline()
+	if !limited {
+		return
+	}
+	if more > 0 {
+		now := time.Now()
+		if next := now.Add(max(resendAfter, deadline.Sub(now)/time.Duration(more+1))); next.Before(deadline) {
+			deadline = next
+		}
+	}
+	conn.SetReadDeadline(deadline)
+}
+
+// listen waits for the answer; datagrams that are not it are passed over.
+func (d *DNS) listen(conn net.Conn, sent *sentQuestion, got *reply, room []byte, strays *int) error {
+	for {
+		n, err := conn.Read(room)
+		if err != nil {
+			return err
+		}
+		msg, err := sent.match(room[:n])
+		switch {
+		case err != nil:
+			return err
+		case msg == nil:
+			*strays++
+		case n > sent.limit:
+			return fmt.Errorf("%w: %d bytes over udp, where %d were asked for", errOversized, n, sent.limit)
+		default:
+			d.accept(sent.question, got, msg, n)
+			return nil
 		}
 	}
 }
 
-// askStream asks over TCP, or TLS when that is the check's transport.
-func (d *DNS) askStream(ctx context.Context, env *Env, server netip.AddrPort, watch *stopwatch) (*dns.Msg, finding) {
-	conn, err := env.connectOne(ctx, server.Addr(), server.Port())
+// askStream asks over TCP, or TLS when that is the transport.
+func (d *DNS) askStream(ctx context.Context, env *Env, q *question, got *reply, watch *stopwatch) finding {
+	conn, err := env.connectOne(ctx, got.server.at.Addr(), got.server.at.Port())
 	watch.mark(phaseConnect)
 	if err != nil {
-		return nil, classify(stageDNS, err)
+		return classify(stageDNS, err)
 	}
 	defer conn.Close()
 	defer cutAtEnd(ctx, conn)()
-	if d.Transport == transportTLS {
+	if got.transport == transportTLS {
 		var f finding
-		conn, f = d.secure(env, conn)
+		conn, f = d.secure(env, conn, got)
 		watch.mark(phaseTLS)
 		if f.status != "" {
-			return nil, f
+			return f
 		}
 	}
-	msg, err := d.exchange(conn)
+	err = d.exchange(conn, q, got)
 	watch.mark(phaseDNS)
-	return msg, classify(stageDNS, err)
+	return classify(stageDNS, err)
 }
 
 // secure shakes hands and judges the server's certificate.
-func (d *DNS) secure(env *Env, conn net.Conn) (net.Conn, finding) {
-	name := d.ServerName
-	if name == "" {
-		name = d.Target()
-	}
-	secured, err := handshake(conn, d.config(name))
+func (d *DNS) secure(env *Env, conn net.Conn, got *reply, protocols ...string) (net.Conn, finding) {
+	name := got.server.name
+	secured, err := handshake(conn, d.config(name, protocols...))
 	if err != nil {
 		return conn, classify(stageTLS, err)
 	}
 	state := secured.ConnectionState()
-	_, f := d.Trust.judge(&state, name, env.now())
+	var f finding
+	got.certificate, f = d.Trust.judge(&state, name, env.now())
 	return secured, f
 }
 
-// maxStray is how many messages on a stream may be other than the answer.
-const maxStray = 100
-
 // exchange asks on a stream, where two bytes of length precede each message.
-func (d *DNS) exchange(conn net.Conn) (*dns.Msg, error) {
-	framed := d.question(2)
-	question := framed[2:]
-	binary.BigEndian.PutUint16(framed, uint16(len(question)))
+// Nobody off the path can put a message into a stream: one that is not the
+// answer is the server's fault at once.
+func (d *DNS) exchange(conn net.Conn, q *question, got *reply) error {
+	framed, sent := q.send(2, d.cookie(q, got.server))
+	binary.BigEndian.PutUint16(framed, uint16(len(sent.wire)))
 	if _, err := conn.Write(framed); err != nil {
-		return nil, err
+		return err
 	}
-	var answer []byte
-	for range maxStray {
-		var length [2]byte
-		if _, err := io.ReadFull(conn, length[:]); err != nil {
-			return nil, err
+	var length [2]byte
+	if _, err := io.ReadFull(conn, length[:]); err != nil {
+		return err
+	}
+	answer := make([]byte, binary.BigEndian.Uint16(length[:]))
+	if _, err := io.ReadFull(conn, answer); err != nil {
+		return err
+	}
+	msg, err := sent.match(answer)
+	if err != nil {
+		return err
+	}
+	if msg == nil {
+		if sent.cookie != nil {
+			d.cookies.forget(got.server.at.Addr())
 		}
-		size := int(binary.BigEndian.Uint16(length[:]))
-		answer = slices.Grow(answer[:0], size)[:size]
-		if _, err := io.ReadFull(conn, answer); err != nil {
-			return nil, err
-		}
-		if msg, err := matching(answer, question); msg != nil || err != nil {
-			return msg, err
-		}
+		return errMismatch
 	}
-	return nil, fmt.Errorf("%w: %d messages, and none is the answer", errNotDNS, maxStray)
-}
-
-// question returns the question under a new id, with space before it.
-func (d *DNS) question(space int) []byte {
-	wire := make([]byte, space+len(d.wire))
-	copy(wire[space:], d.wire)
-	binary.BigEndian.PutUint16(wire[space:], uint16(rand.Uint32()))
-	return wire
-}
-
-// matching reads an answer to the question. Anything else that arrives is
-// passed over as nil, nil: it may have been sent to mislead.
-func matching(answer, question []byte) (*dns.Msg, error) {
-	isResponse := len(answer) > 2 && answer[2]&0x80 != 0
-	if !isResponse || answer[0] != question[0] || answer[1] != question[1] {
-		return nil, nil
-	}
-	msg := new(dns.Msg)
-	err := msg.Unpack(answer)
-	if !sameQuestion(msg, question) {
-		if err != nil && len(msg.Question) == 0 {
-			return nil, fmt.Errorf("%w: %v", errNotDNS, err)
-		}
-		return nil, nil
-	}
-	if err != nil && !msg.Truncated {
-		return nil, fmt.Errorf("%w: %v", errNotDNS, err)
-	}
-	return msg, nil
-}
-
-// sameQuestion reports whether msg repeats the question.
-func sameQuestion(msg *dns.Msg, question []byte) bool {
-	if len(msg.Question) != 1 {
-		return false
-	}
-	name, end, err := dns.UnpackDomainName(question, 12)
-	if err != nil || end+4 > len(question) {
-		return false
-	}
-	q := msg.Question[0]
-	return strings.EqualFold(q.Name, name) &&
-		q.Qtype == binary.BigEndian.Uint16(question[end:]) && q.Qclass == binary.BigEndian.Uint16(question[end+2:])
+	d.accept(q, got, msg, len(answer))
+	return nil
 }

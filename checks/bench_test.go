@@ -167,7 +167,7 @@ func BenchmarkDNS(b *testing.B) {
 	defer server.Close()
 	b.Run("check", func(b *testing.B) {
 		d := newDNS()
-		d.Domain, d.Server = "example.test", server.Addr()
+		d.Domain, d.Server = "example.test", Servers{server.Addr()}
 		d.Expect.Answer = []string{"192.0.2.10"}
 		benchRuns(b, Spec{Name: "bench", Kind: "dns", Every: time.Minute, Timeout: 10 * time.Second, Options: d})
 	})

@@ -165,6 +165,10 @@ func classifyDNS(err error) finding {
 	switch {
 	case errors.Is(err, errNotDNS):
 		return against(DNSMalformed, "%s", brief(err))
+	case errors.Is(err, errMismatch):
+		return against(DNSMismatch, "%v", err)
+	case errors.Is(err, errOversized):
+		return against(DNSTooLarge, "%v", err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return against(DNSUnreachable, "the name server closed the connection without an answer")
 	}

@@ -106,11 +106,9 @@ func TestNothingPrivateIsReached(t *testing.T) {
 		"mapped":    httpAt(strings.Replace(target.URL(), "127.0.0.1", "[::ffff:127.0.0.1]", 1)),
 		"tls":       &TLS{Address: target.Addr(), IP: "any"},
 		"bandwidth": &Bandwidth{HTTPRequest: HTTPRequest{URL: target.URL(), Method: "GET", IP: "any", MaxBody: 1000}, Profile: profiles["fios"]},
-		"dns": &DNS{Domain: "example.test", Type: "A", Server: zone.Addr(), Transport: "udp",
-			Expect: DNSExpect{Rcode: "NOERROR"}},
-		"dns tcp": &DNS{Domain: "example.test", Type: "A", Server: zone.Addr(), Transport: "tcp",
-			Expect: DNSExpect{Rcode: "NOERROR"}},
-		"metadata": httpAt("http://169.254.169.254/latest/meta-data/"),
+		"dns":       dnsAt(zone.Addr(), "example.test", "A"),
+		"dns tcp":   dnsOver("tcp", zone.Addr(), "example.test", "A"),
+		"metadata":  httpAt("http://169.254.169.254/latest/meta-data/"),
 	} {
 		r := run(t, options, 10*time.Second, &Env{})
 		if r.Status != Unknown || r.Reason != ProberBlocked {

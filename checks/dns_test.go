@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,13 @@ var zone = []string{
 
 func dnsAt(server, domain, kind string) *DNS {
 	d := newDNS()
-	d.Server, d.Domain, d.Type = server, domain, kind
+	d.Server, d.Domain, d.Type = Servers{server}, domain, kind
+	return d
+}
+
+func dnsOver(transport, server, domain, kind string) *DNS {
+	d := dnsAt(server, domain, kind)
+	d.Transport = transport
 	return d
 }
 
@@ -97,21 +104,29 @@ func TestDNSFaults(t *testing.T) {
 		{checkstest.DNSRefused, "udp", Down, DNSRefused},
 		{checkstest.DNSTruncate, "udp", Up, ""},
 		{checkstest.DNSTruncate, "tcp", Up, ""},
-		{checkstest.DNSWrongID, "udp", Down, DNSTimeout},
-		{checkstest.DNSWrongID, "tcp", Down, DNSTimeout},
-		{checkstest.DNSWrongQuestion, "udp", Down, DNSTimeout},
+		{checkstest.DNSWrongID, "udp", Down, DNSMismatch},
+		{checkstest.DNSWrongID, "tcp", Down, DNSMismatch},
+		{checkstest.DNSWrongQuestion, "udp", Down, DNSMismatch},
+		{checkstest.DNSWrongQuestion, "tcp", Down, DNSMismatch},
 		{checkstest.DNSSpoofed, "udp", Up, ""},
-		{checkstest.DNSSpoofed, "tcp", Up, ""},
+		{checkstest.DNSSpoofed, "tcp", Down, DNSMismatch},
 		{checkstest.DNSGarbage, "udp", Down, DNSMalformed},
 		{checkstest.DNSCut, "udp", Down, DNSMalformed},
 		{checkstest.DNSCut, "tcp", Down, DNSMalformed},
-		{checkstest.DNSLoop, "udp", Down, DNSNoAnswer},
+		{checkstest.DNSLoop, "udp", Down, DNSLoop},
+		{checkstest.DNSLongChain, "udp", Down, DNSLoop},
+		{checkstest.DNSAlwaysTruncate, "udp", Down, DNSTruncated},
+		{checkstest.DNSAlwaysTruncate, "tcp", Down, DNSTruncated},
+		{checkstest.DNSOversized, "udp", Down, DNSTooLarge},
+		{checkstest.DNSOversized, "tcp", Up, ""},
+		{checkstest.DNSPointerLoop, "udp", Down, DNSMalformed},
+		{checkstest.DNSPointerLoop, "tcp", Down, DNSMalformed},
 	} {
 		server.Set(tt.fault, 0)
 		d := dnsAt(server.Addr(), "example.test", "A")
 		d.Transport = tt.transport
 		timeout := 10 * time.Second
-		if tt.reason == DNSTimeout {
+		if tt.reason == DNSTimeout || tt.reason == DNSMismatch {
 			timeout = 300 * time.Millisecond
 		}
 		r := run(t, d, timeout, loopback())
@@ -152,6 +167,9 @@ func TestDNSOverTLS(t *testing.T) {
 		d.Transport, d.CA = "tls", ca.PEM()
 		r := run(t, d, 10*time.Second, loopback())
 		wants(t, r, tt.status, tt.reason)
+		if r.Facts["cert_expires"] == nil {
+			t.Errorf("facts %v", r.Facts)
+		}
 		sumsUp(t, r)
 		closer.Close()
 	}
@@ -194,12 +212,57 @@ func TestDNSFaultsOfOptions(t *testing.T) {
 		{func(d *DNS) { d.Domain = "." }, ""},
 		{func(d *DNS) { d.Type = "AXFR" }, "type"},
 		{func(d *DNS) { d.Type = "B" }, "type"},
-		{func(d *DNS) { d.Server = "192.0.2.53:5353" }, ""},
-		{func(d *DNS) { d.Server = "2001:db8::53" }, ""},
-		{func(d *DNS) { d.Server = "ns1.example.com" }, ""},
-		{func(d *DNS) { d.Server = "192.0.2.53:x" }, "server"},
+		{func(d *DNS) { d.Server = Servers{"192.0.2.53:5353"} }, ""},
+		{func(d *DNS) { d.Server = Servers{"2001:db8::53"} }, ""},
+		{func(d *DNS) { d.Server = Servers{"ns1.example.com"} }, ""},
+		{func(d *DNS) { d.Server = Servers{"192.0.2.53:x"} }, "server"},
 		{func(d *DNS) { d.Transport = "quic" }, "transport"},
-		{func(d *DNS) { d.Transport, d.Server = "tls", "system" }, "server"},
+		{func(d *DNS) { d.Transport, d.Server = "tls", Servers{"system"} }, "server"},
+		{func(d *DNS) { d.Type, d.Class = "TXT", "CH" }, ""},
+		{func(d *DNS) { d.Type, d.Class = "type65280", "class42" }, ""},
+		{func(d *DNS) { d.Type = "TYPE252" }, "type"},
+		{func(d *DNS) { d.Type = "TYPE70000" }, "type"},
+		{func(d *DNS) { d.Class = "NONE" }, "class"},
+		{func(d *DNS) { d.Server = nil }, "server"},
+		{func(d *DNS) { d.Server = make(Servers, 17) }, "server"},
+		{func(d *DNS) { d.Server = Servers{"192.0.2.53", "192.0.2.54:x"} }, "server[1]"},
+		{func(d *DNS) { d.Server = Servers{"192.0.2.53", "192.0.2.53"} }, "server[1]"},
+		{func(d *DNS) { d.Server = Servers{"192.0.2.53", "system"} }, ""},
+		{func(d *DNS) { d.Server = Servers{"192.0.2.53", "authoritative"} }, "server[1]"},
+		{func(d *DNS) { d.Server = Servers{"authoritative"} }, ""},
+		{func(d *DNS) { d.Transport, d.Server = "tcp", Servers{"authoritative"} }, "server"},
+		{func(d *DNS) { d.Transport, d.Server = "https", Servers{"https://dns.example/dns-query{?dns}"} }, ""},
+		{func(d *DNS) { d.Transport, d.Server = "https", Servers{"dns.example"} }, "server"},
+		{func(d *DNS) { d.Transport, d.Server = "https", Servers{"http://dns.example/"} }, "server"},
+		{func(d *DNS) { d.Transport, d.Server = "https", Servers{"https://me:secret@dns.example/"} }, "server"},
+		{func(d *DNS) {
+			d.Transport, d.Server, d.EDNS.Cookie = "https", Servers{"https://dns.example/"}, true
+		}, "edns.cookie"},
+		{func(d *DNS) { d.Need = "most" }, "need"},
+		{func(d *DNS) { d.Method = "PUT" }, "method"},
+		{func(d *DNS) { d.IP = "5" }, "ip"},
+		{func(d *DNS) { d.EDNS.Size = 0 }, ""},
+		{func(d *DNS) { d.EDNS.Size = 511 }, "edns.size"},
+		{func(d *DNS) { d.EDNS.Size, d.EDNS.DO = 0, true }, "edns.size"},
+		{func(d *DNS) { d.EDNS.Subnet = netip.MustParsePrefix("198.51.100.7/24") }, "edns.subnet"},
+		{func(d *DNS) { d.Authoritative.From = []string{"ns.example"} }, "authoritative.from[0]"},
+		{func(d *DNS) { d.Authoritative.Roots = []string{"192.0.2.1:x"} }, "authoritative.roots[0]"},
+		{func(d *DNS) {
+			d.Authoritative.From, d.Authoritative.Roots = []string{"192.0.2.1"}, []string{"192.0.2.2"}
+		}, "authoritative.from"},
+		{func(d *DNS) { d.Authoritative.Port = 0 }, "authoritative.port"},
+		{func(d *DNS) { d.Authoritative.MaxServers = 33 }, "authoritative.max_servers"},
+		{func(d *DNS) { d.Authoritative.Lame = "bad" }, "authoritative.lame"},
+		{func(d *DNS) { d.Authoritative.SerialLag = -1 }, "authoritative.serial_lag"},
+		{func(d *DNS) { d.Expect.AuthorityContains = []string{"example.com NS ns1.example.com"} }, ""},
+		{func(d *DNS) { d.Expect.AuthorityContains = []string{"ns1.example.com"} }, "expect.authority_contains[0]"},
+		{func(d *DNS) { d.Expect.AdditionalContains = []string{""} }, "expect.additional_contains[0]"},
+		{func(d *DNS) { d.Expect.MaxAnswers = -1 }, "expect.max_answers"},
+		{func(d *DNS) { d.Expect.MinAnswers, d.Expect.MaxAnswers = 3, 2 }, "expect.max_answers"},
+		{func(d *DNS) { d.Expect.TTL = TTLRange{Min: time.Hour, Max: time.Minute} }, "expect.ttl.max"},
+		{func(d *DNS) { d.Expect.TTL.Min = -1 }, "expect.ttl.min"},
+		{func(d *DNS) { d.Expect.MaxSize = 65536 }, "expect.max_size"},
+		{func(d *DNS) { d.Expect.Within, d.Expect.FailAfter = time.Second, time.Millisecond }, "expect.fail_after"},
 		{func(d *DNS) { d.Expect.Rcode = "OOPS" }, "expect.rcode"},
 		{func(d *DNS) { d.Expect.Answer = []string{"192.0.2.10", "example.com"} }, "expect.answer[1]"},
 		{func(d *DNS) { d.Expect.AnswerContains = []string{"192.0.2.10\n$INCLUDE /etc/passwd"} }, "expect.answer_contains[0]"},
@@ -218,40 +281,59 @@ func TestDNSFaultsOfOptions(t *testing.T) {
 func FuzzDNSAnswer(f *testing.F) {
 	d := dnsAt("192.0.2.53", "example.test", "A")
 	d.Expect.Answer = []string{"192.0.2.10"}
+	d.EDNS.Cookie, d.EDNS.Subnet = true, netip.MustParsePrefix("198.51.100.0/24")
 	if err := d.prepare(); err != nil {
 		f.Fatal(err)
 	}
+	_, sent := d.question.send(0, []byte("8 bytes."))
 	server := opened(checkstest.NewDNS(zone...))(f)
 	conn := must(loopback().datagrams(f.Context(), addrPort(server.Addr()).Addr(), addrPort(server.Addr()).Port()))(f)
 	defer conn.Close()
-	for _, fault := range []checkstest.DNSFault{checkstest.DNSHealthy, checkstest.DNSLoop, checkstest.DNSTruncate, checkstest.DNSServfail} {
+	for fault := checkstest.DNSHealthy; fault <= checkstest.DNSWrongSubnet; fault++ {
+		if fault == checkstest.DNSSilent || fault == checkstest.DNSLossy {
+			continue
+		}
 		server.Set(fault, 0)
-		conn.Write(d.wire)
+		conn.Write(sent.wire)
 		buf := make([]byte, 4096)
 		n, err := conn.Read(buf)
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(buf[:n], uint16(1))
-		f.Add(buf[:n], uint16(255))
+		f.Add(buf[:n], uint16(1), "application/dns-message")
+		f.Add(buf[:n], uint16(255), "text/html")
 	}
-	f.Fuzz(func(t *testing.T, answer []byte, kind uint16) {
-		msg, err := matching(answer, d.wire)
+	f.Fuzz(func(t *testing.T, answer []byte, kind uint16, contentType string) {
+		if len(answer) > 1 {
+			copy(answer, sent.wire[:2]) // or else nothing more would be looked at
+		}
+		content, err := readContent(contentType, answer, &sent)
+		if (content == nil) == (err == nil) {
+			t.Fatalf("content %v, error %v", content, err)
+		}
+		msg, err := sent.match(answer)
 		if err != nil || msg == nil {
+			if content != nil {
+				t.Error("over https it matches")
+			}
 			return
 		}
-		records := answers(msg, kind)
-		texts := shown(records)
-		total := 0
-		for _, text := range texts {
-			total += len(text)
-		}
-		if len(texts) > maxShown || total > maxShownBytes {
-			t.Errorf("%d texts of %d bytes are shown", len(texts), total)
-		}
-		if f := d.judge(msg.Rcode, records); f.reason != "" && !f.reason.Known() {
+		facts := Facts{}
+		d.question.kind = kind
+		f := d.examine(&reply{msg: msg, size: len(answer)}, facts)
+		if f.reason != "" && !f.reason.Known() {
 			t.Errorf("reason %q", f.reason)
 		}
+		total := 0
+		for _, text := range facts["answers"].([]string) {
+			total += len(text)
+		}
+		if len(facts["answers"].([]string)) > maxShown || total > maxShownBytes || len(f.detail) > 2048 {
+			t.Errorf("%d bytes of answers and a detail of %d bytes are shown", total, len(f.detail))
+		}
+		lame(msg, "example.test.")
+		referral(msg, ".", "example.test.")
+		apexOf(msg)
 	})
 }
 

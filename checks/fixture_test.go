@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strconv"
 	"testing"
@@ -97,4 +99,19 @@ func itoa(n uint16) string { return strconv.Itoa(int(n)) }
 
 func tlsConfig(cert tls.Certificate) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{cert}}
+}
+
+// serveHTTPVersion serves one version of HTTP over TLS until the test ends.
+func serveHTTPVersion(t testing.TB, cert tls.Certificate, version int, handler http.Handler) string {
+	t.Helper()
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(version == 1)
+	protocols.SetHTTP2(version == 2)
+	server := httptest.NewUnstartedServer(handler)
+	server.EnableHTTP2 = version == 2
+	server.Config.Protocols = protocols
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
 }

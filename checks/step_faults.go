@@ -156,7 +156,7 @@ func (s *Step) faults(captured []string) []Fault {
 		}
 	}
 	_, ok := whole(s.URL)
-	noHost := !ok && len(namesIn(authority(s.URL))) > 0
+	noHost := !ok && len(namesIn(authorityOf(s.URL))) > 0
 	if noHost {
 		add("url", "takes its host from what was captured; write the host, or a URL that is nothing but {{name}}")
 	}

@@ -102,9 +102,9 @@ func bodyEscape(contentType string) func(before, value string) string {
 	return asIs
 }
 
-// authority returns the part of a URL that says where a request goes: the
+// authorityOf returns the part of a URL that says where a request goes: the
 // scheme and all up to the path.
-func authority(text string) string {
+func authorityOf(text string) string {
 	start := 0
 	if i := strings.Index(text, "://"); i >= 0 {
 		start = i + len("://")

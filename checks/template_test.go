@@ -91,7 +91,7 @@ func TestAuthority(t *testing.T) {
 		"https://a.example#x": "https://a.example", "https://{{a}}/x": "https://{{a}}", "{{a}}://b/": "{{a}}://b", "https://a{{b}}": "https://a{{b}}",
 		`https://a\{{b}}/`: "https://a", "{{a}}/b": "{{a}}", "https:{{a}}": "https:{{a}}", "https:///{{a}}": "https://",
 	} {
-		if got := authority(text); got != want {
+		if got := authorityOf(text); got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}

@@ -3,6 +3,7 @@ package checks
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -52,8 +53,14 @@ func fullSpecs(t testing.TB) []Spec {
 	own.URL, own.Profile = "http://example.com/", Profile{DownKbps: 400, UpKbps: 400.5, RTTMS: 400}
 	own.Form, own.OAuth2.Params = map[string]secret.String{}, map[string]secret.String{}
 	own.Headers, own.Expect.Headers, own.Expect.JSON = map[string]secret.String{}, map[string]HeaderExpect{}, map[string]JSONExpect{} // as none is on the wire
-	d := &DNS{Domain: "example.com", Type: "MX", Server: "192.0.2.53", Transport: "tcp", Recursion: false,
-		Expect: DNSExpect{Rcode: "NXDOMAIN", Answer: []string{"10 a.example.com"}, AnswerContains: []string{"20 b.example.com"}, MinAnswers: 0, Within: time.Second}}
+	yes, no := true, false
+	d := newDNS()
+	d.Domain, d.Type, d.Class, d.Server, d.Transport, d.Recursion = "example.com", "MX", "CH", Servers{"192.0.2.53", "192.0.2.54"}, "tcp", false
+	d.Need, d.Method, d.IP, d.EDNS = "any", "GET", "4", EDNS{Size: 4096, DO: true, Subnet: netip.MustParsePrefix("198.51.100.0/24"), Cookie: true}
+	d.Authoritative.From, d.Authoritative.SerialSkew, d.Authoritative.CompareTransports = []string{"192.0.2.1"}, 7, false
+	d.Expect = DNSExpect{Rcode: "NXDOMAIN", Answer: []string{"10 a.example.com"}, AnswerContains: []string{"20 b.example.com"}, AnswerMatches: []Pattern{pattern(t, "^1")},
+		AuthorityContains: []string{"example.com NS a.example.com"}, TTL: TTLRange{time.Minute, time.Hour}, AA: &yes, AD: &no,
+		Serial: SerialRange{1 << 31}, MaxSize: 1232, MinAnswers: 0, MaxAnswers: 3, Within: time.Second, FailAfter: time.Minute}
 	c := &TLS{Address: "example.com:443", IP: "6", StartTLS: "smtp", Revocation: "crl",
 		Expect: TLSExpect{ValidFor: Lifetime{part: 1, whole: 3}, MinVersion: "1.3", Strong: true, SameCertificate: true, Within: time.Minute}}
 	tcp := &TCP{Address: "example.com:25", IP: "each", Send: secret.New("PING"), TLS: true, StartTLS: "smtp",

@@ -2,11 +2,14 @@ package checkstest
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -20,17 +23,26 @@ type DNSFault int
 // The faults of a name server. Silent is for questions; the server still
 // accepts connections.
 const (
-	DNSHealthy       DNSFault = iota
-	DNSSilent                 // never answers
-	DNSServfail               // answers SERVFAIL
-	DNSRefused                // answers REFUSED
-	DNSTruncate               // answers over UDP with TC and no records
-	DNSWrongID                // answers under another id, and never rightly
-	DNSWrongQuestion          // answers another question, and never rightly
-	DNSSpoofed                // sends a wrong answer under another id first, then the right one
-	DNSGarbage                // answers with bytes that are no message
-	DNSCut                    // answers with a message that ends in the middle
-	DNSLoop                   // answers with aliases that lead in a circle
+	DNSHealthy        DNSFault = iota
+	DNSSilent                  // never answers
+	DNSServfail                // answers SERVFAIL
+	DNSRefused                 // answers REFUSED
+	DNSTruncate                // answers over UDP with TC and no records
+	DNSWrongID                 // answers under another id, and never rightly
+	DNSWrongQuestion           // answers another question, and never rightly
+	DNSSpoofed                 // sends a wrong answer under another id first, then the right one
+	DNSGarbage                 // answers with bytes that are no message
+	DNSCut                     // answers with a message that ends in the middle
+	DNSLoop                    // answers with aliases that lead in a circle
+	DNSLongChain               // answers with 20 aliases before the record
+	DNSAlwaysTruncate          // answers with TC over TCP too
+	DNSOversized               // answers over UDP with more than was asked for
+	DNSPointerLoop             // answers with a name that points to itself
+	DNSLossy                   // never answers a question when it comes first
+	DNSWrongCookie             // answers with another client's cookie
+	DNSNoCookie                // answers without the cookie
+	DNSBadCookie               // refuses questions without the server's own cookie
+	DNSWrongSubnet             // answers for another client subnet
 )
 
 // DNS is a name server on loopback that answers from a map of records, over UDP
@@ -44,6 +56,7 @@ type DNS struct {
 	fault   DNSFault
 	delay   time.Duration
 	asked   int
+	seen    map[[2]byte]bool // ids of questions, for DNSLossy
 
 	serving sync.WaitGroup
 }
@@ -51,7 +64,7 @@ type DNS struct {
 // NewDNS starts a server on a free port of 127.0.0.1, with records as a zone
 // file has them, such as "example.test. 60 IN A 192.0.2.10".
 func NewDNS(records ...string) (*DNS, error) {
-	s := &DNS{records: map[string][]dns.RR{}}
+	s := &DNS{records: map[string][]dns.RR{}, seen: map[[2]byte]bool{}}
 	if err := s.Add(records...); err != nil {
 		return nil, err
 	}
@@ -169,6 +182,48 @@ func (s *DNS) ServeTLS(cert tls.Certificate) (addr string, closer io.Closer, err
 	return l.Addr().String(), l, nil
 }
 
+// ServeHTTPS also answers over HTTP/2 and HTTP/1.1 as RFC 8484 has it, at
+// https://ADDR/dns-query, until the returned closer is closed. Whatever edit
+// makes of an answer is sent; nil leaves them as they are.
+func (s *DNS) ServeHTTPS(cert tls.Certificate, edit func(http.ResponseWriter, []byte) []byte) (addr string, closer io.Closer, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	server := &http.Server{
+		Handler:           s.overHTTPS(edit),
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{cert}},
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          log.New(io.Discard, "", 0),
+	}
+	s.serving.Go(func() { server.ServeTLS(l, "", "") })
+	return l.Addr().String(), server, nil
+}
+
+func (s *DNS) overHTTPS(edit func(http.ResponseWriter, []byte) []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		question, err := base64.RawURLEncoding.DecodeString(r.URL.Query().Get("dns"))
+		if r.Method == http.MethodPost {
+			question, err = io.ReadAll(io.LimitReader(r.Body, 64<<10))
+		}
+		if err != nil || r.URL.Path != "/dns-query" {
+			http.NotFound(w, r)
+			return
+		}
+		answers := s.answers(question, false)
+		if len(answers) == 0 {
+			<-r.Context().Done()
+			return
+		}
+		w.Header().Set("Content-Type", "application/dns-message")
+		answer := answers[0]
+		if edit != nil {
+			answer = edit(w, answer)
+		}
+		w.Write(answer)
+	})
+}
+
 // answers returns the messages that are sent upon a question.
 func (s *DNS) answers(question []byte, udp bool) [][]byte {
 	asked := new(dns.Msg)
@@ -178,6 +233,8 @@ func (s *DNS) answers(question []byte, udp bool) [][]byte {
 	s.mu.Lock()
 	fault, delay := s.fault, s.delay
 	s.asked++
+	again := s.seen[[2]byte(question)]
+	s.seen[[2]byte(question)] = true
 	s.mu.Unlock()
 	if delay > 0 {
 		select {
@@ -187,6 +244,7 @@ func (s *DNS) answers(question []byte, udp bool) [][]byte {
 		}
 	}
 	reply := s.lookup(asked)
+	echoOptions(asked, reply, fault)
 	switch fault {
 	case DNSSilent:
 		return nil
@@ -214,8 +272,69 @@ func (s *DNS) answers(question []byte, udp bool) [][]byte {
 	case DNSLoop:
 		name := asked.Question[0].Name
 		reply.Answer = []dns.RR{alias(name, "loop."+name), alias("loop."+name, name)}
+	case DNSLongChain:
+		reply.Answer = nil
+		name := asked.Question[0].Name
+		for i := range 20 {
+			next := fmt.Sprintf("n%d.%s", i, asked.Question[0].Name)
+			reply.Answer = append(reply.Answer, alias(name, next))
+			name = next
+		}
+	case DNSAlwaysTruncate:
+		reply.Truncated, reply.Answer = true, nil
+	case DNSOversized:
+		for range 100 {
+			reply.Answer = append(reply.Answer, reply.Answer[0])
+		}
+	case DNSPointerLoop:
+		reply.Extra = nil
+		end := len(pack(reply)[0])
+		reply.Answer = append(reply.Answer, alias("points.to.itself.", "target."))
+		broken := pack(reply)[0]
+		// The last record's name becomes a pointer to where it stands.
+		return [][]byte{append(broken[:end:end], append([]byte{0xc0 | byte(end>>8), byte(end)}, broken[end+2:]...)...)}
+	case DNSLossy:
+		if !again {
+			return nil
+		}
 	}
 	return pack(reply)
+}
+
+// serverCookie is what the server adds to every client's cookie, in hex.
+const serverCookie = "0011223344556677"
+
+// echoOptions answers the options of a question: its cookie with the server's
+// own behind it, its client subnet with a scope.
+func echoOptions(asked, reply *dns.Msg, fault DNSFault) {
+	opt := asked.IsEdns0()
+	if opt == nil {
+		return
+	}
+	reply.SetEdns0(4096, opt.Do())
+	echo := reply.IsEdns0()
+	for _, option := range opt.Option {
+		switch option := option.(type) {
+		case *dns.EDNS0_COOKIE:
+			cookie := option.Cookie[:16] + serverCookie
+			switch {
+			case fault == DNSNoCookie:
+				continue
+			case fault == DNSWrongCookie:
+				cookie = "ffffffffffffffff" + serverCookie
+			case fault == DNSBadCookie && option.Cookie != cookie:
+				reply.Rcode, reply.Answer = dns.RcodeBadCookie, nil
+			}
+			echo.Option = append(echo.Option, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: cookie})
+		case *dns.EDNS0_SUBNET:
+			subnet := *option
+			subnet.SourceScope = subnet.SourceNetmask
+			if fault == DNSWrongSubnet {
+				subnet.SourceNetmask++
+			}
+			echo.Option = append(echo.Option, &subnet)
+		}
+	}
 }
 
 func alias(name, target string) dns.RR {

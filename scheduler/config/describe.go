@@ -64,6 +64,9 @@ func label(t reflect.Type) string {
 	case reflect.Pointer:
 		return label(t.Elem())
 	case reflect.Slice:
+		if readsText(t) {
+			return label(t.Elem()) + ", or a list of them"
+		}
 		return "a list"
 	case reflect.Bool:
 		return "true or false"

@@ -144,9 +144,11 @@ func typeName(path string, k key) string {
 	if choices := k.choices(); choices != nil {
 		said = "`" + strings.Join(choices, "`, `") + "`"
 	}
-	if t.Kind() == reflect.Slice && k.choices() == nil {
+	switch {
+	case t.Kind() != reflect.Slice || readsText(t):
+	case k.choices() == nil:
 		said = "list, each " + label(t.Elem())
-	} else if t.Kind() == reflect.Slice {
+	default:
 		said = "list, each of " + said
 	}
 	if t.Kind() == reflect.Map {

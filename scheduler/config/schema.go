@@ -134,6 +134,9 @@ func render(v reflect.Value) string {
 	}
 	switch v.Kind() {
 	case reflect.Slice:
+		if v.Len() == 1 && readsText(v.Type()) {
+			return render(v.Index(0))
+		}
 		var items []string
 		for i := range v.Len() {
 			items = append(items, render(v.Index(i)))
@@ -172,11 +175,15 @@ func unmaskAll(v any) any {
 	return v
 }
 
+// readsText reports whether values of type t read themselves from text. A list
+// that does may be written as its only item.
+func readsText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
+
 // valueSchema returns the schema of values like v, whose key is k.
 func valueSchema(v reflect.Value, k key) object {
 	t := v.Type()
 	f, known := forms[t]
-	readsText := known || reflect.PointerTo(t).Implements(textType)
+	text := known || readsText(t)
 	switch {
 	case t.Kind() == reflect.Pointer:
 		return valueSchema(zero(t.Elem()), k)
@@ -189,9 +196,11 @@ func valueSchema(v reflect.Value, k key) object {
 		return object{"anyOf": []any{singleSchema(), mappingSchema(v)}}
 	case takesAny(t):
 		return singleSchema()
-	case readsText && t.Kind() == reflect.Struct && len(keysOf(t)) > 0:
+	case text && t.Kind() == reflect.Struct && len(keysOf(t)) > 0:
 		return object{"anyOf": []any{textSchema(f.pattern), mappingSchema(v)}}
-	case readsText:
+	case text && t.Kind() == reflect.Slice:
+		return object{"anyOf": []any{textSchema(f.pattern), object{"type": []string{"array", "null"}, "items": valueSchema(zero(t.Elem()), key{})}}}
+	case text:
 		return textSchema(f.pattern)
 	}
 	switch t.Kind() {
