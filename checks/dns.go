@@ -24,6 +24,7 @@ type DNS struct {
 	Transport string `json:"transport" enum:"udp,tcp,tls" doc:"How the question is sent: udp (then tcp if the answer is truncated), tcp, or tls; default udp."`
 	Recursion bool   `json:"recursion" doc:"Whether the server is asked to find the answer elsewhere if it must; default true."`
 	Trust
+	Signed
 	Expect DNSExpect `json:"expect" doc:"What the answer must be."`
 
 	prepared sync.Once // makes wire, answer, contains and err
@@ -40,6 +41,8 @@ type DNSExpect struct {
 	AnswerContains []string      `json:"answer_contains" doc:"Records that must be in the answer, beside any others." example:"[10 mail.example.com]"`
 	MinAnswers     int           `json:"min_answers" doc:"The fewest records of the type asked for that the answer may have, when its code is NOERROR; default 1."`
 	Within         time.Duration `json:"within" doc:"The longest that the whole run may take; a slower one is degraded; default: any time." example:"200ms"`
+
+	SignedExpect
 }
 
 func newDNS() *DNS {
@@ -115,6 +118,7 @@ func (d *DNS) Faults() []Fault {
 		add("expect.min_answers", "is negative; write a number from 0")
 	}
 	faults = append(faults, durationFaults("expect.within", d.Expect.Within)...)
+	faults = append(faults, d.signedFaults(kind)...)
 	return append(faults, d.Trust.faults()...)
 }
 
@@ -136,6 +140,7 @@ func (d *DNS) prepare() error {
 		kind := dns.StringToType[strings.ToUpper(d.Type)]
 		question := new(dns.Msg).SetQuestion(name, kind).SetEdns0(ednsSize, false)
 		question.Id, question.RecursionDesired = 0, d.Recursion
+		d.Signed.mark(question)
 		if d.wire, d.err = question.Pack(); d.err != nil {
 			return
 		}
@@ -202,7 +207,7 @@ func (d *DNS) probe(ctx context.Context, env *Env, watch *stopwatch, facts Facts
 	if len(records) > 0 {
 		facts["ttl_min"] = lowestTTL(records)
 	}
-	return d.judge(got.msg.Rcode, records)
+	return d.judgeSigned(ctx, env, got, watch, facts, d.judge(got.msg.Rcode, records))
 }
 
 // servers returns the addresses to ask, in order: all of the system's, or the

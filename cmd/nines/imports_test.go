@@ -17,9 +17,10 @@ import (
 // code counts: a test may bring in whatever it needs.
 var mayImport = map[string][]string{
 	"cmd/nines":            {"..."},
-	"checks":               {"checks/throttle"},
+	"checks":               {"checks/dnssec", "checks/throttle"},
 	"checks/throttle":      {},
 	"checks/checkstest":    {},
+	"checks/dnssec":        {},
 	"regions":              {"checks"},
 	"prober":               {"regions", "checks"},
 	"notifier":             {"notifier/rotation"},
@@ -44,7 +45,7 @@ var mayImport = map[string][]string{
 
 // onlyIn is which packages may import a third-party module of weight.
 var onlyIn = map[string][]string{
-	"github.com/miekg/dns":          {"checks", "checks/checkstest"},
+	"github.com/miekg/dns":          {"checks", "checks/checkstest", "checks/dnssec"},
 	"github.com/slack-go/slack":     {"notifier/slack"},
 	"github.com/twilio/twilio-go":   {"notifier/twilio"},
 	"modernc.org/sqlite":            {"scheduler/store", "prober"},
