@@ -85,6 +85,8 @@ func (d *DNS) signedFaults(kind uint16) []Fault {
 		if kind == dns.TypeRRSIG || kind == dns.TypeSIG {
 			add("type", "is that of signatures, which are not signed themselves; write another, or dnssec: off")
 		}
+	}
+	if d.Signed.DNSSEC != "" && d.Signed.DNSSEC != dnssecOff {
 		return faults
 	}
 	for _, set := range []struct {
