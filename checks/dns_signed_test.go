@@ -1,112 +1,26 @@
 package checks
 
 import (
-	"crypto"
 	"maps"
 	"net"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"nines/checks/checkstest"
 	"nines/checks/dnssec"
 )
 
-// signedZone serves the zone test., signed, on loopback: www.test. is in it and
-// plain.test. is delegated without a DS.
-type signedZone struct {
-	t          *testing.T
-	addr       string
-	key        *dns.DNSKEY
-	private    crypto.Signer
-	begin, end time.Time
-	spoil      func(*dns.Msg) // nil leaves answers as they are
-	unmarked   atomic.Int32   // questions without DO and CD
-	asked      atomic.Int32
-}
-
-func newSignedZone(t *testing.T) *signedZone {
-	t.Helper()
-	z := &signedZone{t: t, begin: time.Now().Add(-7 * 24 * time.Hour), end: time.Now().Add(7 * 24 * time.Hour)}
-	z.key = &dns.DNSKEY{Hdr: dns.RR_Header{Name: "test.", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 60}, Flags: 257, Protocol: 3, Algorithm: dns.ECDSAP256SHA256}
-	z.private = must(z.key.Generate(256))(t).(crypto.Signer)
-	stream := must(net.Listen("tcp", "127.0.0.1:0"))(t)
-	datagrams := must(net.ListenPacket("udp", stream.Addr().String()))(t)
-	z.addr = stream.Addr().String()
-	for _, server := range []*dns.Server{{Listener: stream, Handler: z}, {PacketConn: datagrams, Handler: z}} {
-		started := make(chan struct{})
-		server.NotifyStartedFunc = func() { close(started) }
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			server.ActivateAndServe()
-		}()
-		<-started
-		t.Cleanup(func() {
-			server.Shutdown()
-			<-ended
-		})
-	}
-	return z
-}
-
-// check returns options that validate what the server says, from its own key.
-func (z *signedZone) check(domain, kind string) *DNS {
-	d := dnsAt(z.addr, domain, kind)
+// signedCheck returns options that validate what the server says, from its own
+// key.
+func signedCheck(z *checkstest.Signed, domain, kind string) *DNS {
+	d := dnsAt(z.Addr(), domain, kind)
 	d.Signed.DNSSEC = dnssecValidate
-	d.TrustAnchors = []string{z.key.String()}
+	d.TrustAnchors = []string{z.Key().String()}
 	return d
-}
-
-func (z *signedZone) ServeDNS(w dns.ResponseWriter, asked *dns.Msg) {
-	z.asked.Add(1)
-	if edns := asked.IsEdns0(); edns == nil || !edns.Do() || !asked.CheckingDisabled {
-		z.unmarked.Add(1)
-	}
-	msg := new(dns.Msg).SetReply(asked)
-	msg.Compress = true
-	soa, upper, lower := z.records("test. 60 IN SOA ns.test. root.test. 1 2 3 4 60"),
-		z.records("test. 60 IN NSEC plain.test. SOA RRSIG NSEC DNSKEY"), z.records("plain.test. 60 IN NSEC www.test. NS RRSIG NSEC")
-	last := z.records("www.test. 60 IN NSEC test. A RRSIG NSEC")
-	switch q := msg.Question[0]; strings.ToLower(q.Name) + dns.Type(q.Qtype).String() {
-	case "test.DNSKEY":
-		msg.Answer = z.signed(z.key)
-	case "www.test.A":
-		msg.Answer = z.records("www.test. 60 IN A 192.0.2.1", "www.test. 60 IN A 192.0.2.2")
-	case "www.test.AAAA":
-		msg.Ns = slices.Concat(soa, last)
-	case "plain.test.DS":
-		msg.Ns = slices.Concat(soa, lower)
-	case "www.plain.test.A":
-		msg.Answer = []dns.RR{must(dns.NewRR("www.plain.test. 60 IN A 192.0.2.3"))(z.t)}
-	default:
-		msg.Rcode, msg.Ns = dns.RcodeNameError, slices.Concat(soa, upper, lower, last)
-	}
-	if z.spoil != nil {
-		z.spoil(msg)
-	}
-	w.WriteMsg(msg)
-}
-
-// records returns a record set with its signature.
-func (z *signedZone) records(texts ...string) []dns.RR {
-	var set []dns.RR
-	for _, text := range texts {
-		set = append(set, must(dns.NewRR(text))(z.t))
-	}
-	return z.signed(set...)
-}
-
-func (z *signedZone) signed(set ...dns.RR) []dns.RR {
-	sig := &dns.RRSIG{Hdr: dns.RR_Header{Ttl: 60}, Algorithm: z.key.Algorithm, KeyTag: z.key.KeyTag(), SignerName: "test.",
-		Inception: uint32(z.begin.Unix()), Expiration: uint32(z.end.Unix())}
-	if err := sig.Sign(z.private, set); err != nil {
-		z.t.Error(err)
-	}
-	return append(set, sig)
 }
 
 func TestDNSSEC(t *testing.T) {
@@ -115,80 +29,84 @@ func TestDNSSEC(t *testing.T) {
 		name   string
 		domain string // default www.test
 		kind   string // default A
-		change func(*signedZone, *DNS, *Env)
+		change func(*checkstest.Signed, *DNS, *Env)
 		status Status
 		reason Reason
 		detail string
 		state  string // the fact
 	}{
 		{name: "secure", status: Up, state: "secure"},
-		{name: "over tcp", change: func(_ *signedZone, d *DNS, _ *Env) { d.Transport = "tcp" }, status: Up, state: "secure"},
-		{name: "by a DS", change: func(z *signedZone, d *DNS, _ *Env) { d.TrustAnchors = []string{z.key.ToDS(dns.SHA384).String()} }, status: Up, state: "secure"},
-		{name: "no such name", domain: "nowhere.test", change: func(_ *signedZone, d *DNS, _ *Env) { d.Expect.Rcode = "NXDOMAIN" }, status: Up, state: "secure"},
+		{name: "over tcp", change: func(_ *checkstest.Signed, d *DNS, _ *Env) { d.Transport = "tcp" }, status: Up, state: "secure"},
+		{name: "by a DS", change: func(z *checkstest.Signed, d *DNS, _ *Env) {
+			d.TrustAnchors = []string{z.Key().ToDS(dns.SHA384).String()}
+		}, status: Up, state: "secure"},
+		{name: "no such name", domain: "nowhere.test", change: func(_ *checkstest.Signed, d *DNS, _ *Env) { d.Expect.Rcode = "NXDOMAIN" }, status: Up, state: "secure"},
 		{name: "no such name, proved, but expected", domain: "nowhere.test", status: Down, reason: DNSNXDomain, state: "secure"},
-		{name: "no such name, not proved", domain: "nowhere.test", change: func(z *signedZone, d *DNS, _ *Env) {
+		{name: "no such name, not proved", domain: "nowhere.test", change: func(z *checkstest.Signed, d *DNS, _ *Env) {
 			d.Expect.Rcode = "NXDOMAIN"
-			z.spoil = func(msg *dns.Msg) { msg.Ns = msg.Ns[:min(len(msg.Ns), 2)] }
+			z.Spoil(func(msg *dns.Msg) { msg.Ns = msg.Ns[:min(len(msg.Ns), 2)] })
 		}, status: Down, reason: DNSBogus, state: "bogus"},
-		{name: "none of the type", kind: "AAAA", change: func(_ *signedZone, d *DNS, _ *Env) { d.Expect.MinAnswers = 0 }, status: Up, state: "secure"},
-		{name: "forged", change: func(z *signedZone, d *DNS, _ *Env) {
+		{name: "none of the type", kind: "AAAA", change: func(_ *checkstest.Signed, d *DNS, _ *Env) { d.Expect.MinAnswers = 0 }, status: Up, state: "secure"},
+		{name: "forged", change: func(z *checkstest.Signed, d *DNS, _ *Env) {
 			d.Expect.Answer = []string{"192.0.2.66", "192.0.2.2"}
-			z.spoil = func(msg *dns.Msg) {
+			z.Spoil(func(msg *dns.Msg) {
 				if a, ok := first(msg.Answer).(*dns.A); ok {
 					a.A = net.IPv4(192, 0, 2, 66)
 				}
-			}
+			})
 		}, status: Down, reason: DNSBogus, detail: "the signature of A of www.test. by key", state: "bogus"},
-		{name: "another anchor", change: func(_ *signedZone, d *DNS, _ *Env) {
+		{name: "another anchor", change: func(_ *checkstest.Signed, d *DNS, _ *Env) {
 			d.TrustAnchors = []string{"test. DS 1 13 2 " + strings.Repeat("ab", 32)}
 		},
 			status: Down, reason: DNSBogus, detail: "matches none of its keys", state: "bogus"},
-		{name: "expired", change: func(z *signedZone, _ *DNS, _ *Env) { z.end = time.Now().Add(-time.Minute) }, status: Down, reason: DNSBogus, detail: "expired on", state: "bogus"},
-		{name: "not yet", change: func(z *signedZone, _ *DNS, _ *Env) { z.begin = time.Now().Add(time.Hour) }, status: Down, reason: DNSBogus, detail: "good only from", state: "bogus"},
-		{name: "ends early", change: func(_ *signedZone, d *DNS, _ *Env) { d.Expect.ValidFor = 8 * day }, status: Down, reason: DNSExpiresSoon, detail: "expected to last 8.0 days", state: "secure"},
-		{name: "ends late enough", change: func(_ *signedZone, d *DNS, _ *Env) { d.Expect.ValidFor = 6 * day }, status: Up, state: "secure"},
-		{name: "ends soon", change: func(z *signedZone, _ *DNS, _ *Env) { z.end = time.Now().Add(40 * time.Hour) }, status: Degraded, reason: DNSExpiresSoon, state: "secure"},
-		{name: "ends soon and is wrong", change: func(z *signedZone, d *DNS, _ *Env) {
-			z.end, d.Expect.Answer = time.Now().Add(40*time.Hour), []string{"192.0.2.9"}
+		{name: "expired", change: func(z *checkstest.Signed, _ *DNS, _ *Env) { z.Span(time.Time{}, time.Now().Add(-time.Minute)) }, status: Down, reason: DNSBogus, detail: "expired on", state: "bogus"},
+		{name: "not yet", change: func(z *checkstest.Signed, _ *DNS, _ *Env) { z.Span(time.Now().Add(time.Hour), time.Time{}) }, status: Down, reason: DNSBogus, detail: "good only from", state: "bogus"},
+		{name: "ends early", change: func(_ *checkstest.Signed, d *DNS, _ *Env) { d.Expect.ValidFor = 8 * day }, status: Down, reason: DNSExpiresSoon, detail: "expected to last 8.0 days", state: "secure"},
+		{name: "ends late enough", change: func(_ *checkstest.Signed, d *DNS, _ *Env) { d.Expect.ValidFor = 6 * day }, status: Up, state: "secure"},
+		{name: "ends soon", change: func(z *checkstest.Signed, _ *DNS, _ *Env) { z.Span(time.Time{}, time.Now().Add(40*time.Hour)) }, status: Degraded, reason: DNSExpiresSoon, state: "secure"},
+		{name: "ends soon and is wrong", change: func(z *checkstest.Signed, d *DNS, _ *Env) {
+			z.Span(time.Time{}, time.Now().Add(40*time.Hour))
+			d.Expect.Answer = []string{"192.0.2.9"}
 		}, status: Down, reason: ContentAnswer, state: "secure"},
-		{name: "is of short life", change: func(z *signedZone, _ *DNS, _ *Env) {
-			z.begin, z.end = time.Now().Add(-day), time.Now().Add(day)
+		{name: "is of short life", change: func(z *checkstest.Signed, _ *DNS, _ *Env) {
+			z.Span(time.Now().Add(-day), time.Now().Add(day))
 		}, status: Up, state: "secure"},
-		{name: "is at the end of a short life", change: func(z *signedZone, _ *DNS, _ *Env) {
-			z.begin, z.end = time.Now().Add(-day), time.Now().Add(7*time.Hour)
+		{name: "is at the end of a short life", change: func(z *checkstest.Signed, _ *DNS, _ *Env) {
+			z.Span(time.Now().Add(-day), time.Now().Add(7*time.Hour))
 		}, status: Degraded, reason: DNSExpiresSoon, detail: "expected to last 7h45m", state: "secure"},
 		{name: "not signed", domain: "www.plain.test", status: Down, reason: DNSInsecure, detail: "plain.test. is not signed", state: "insecure"},
-		{name: "not signed, which will do", domain: "www.plain.test", change: func(_ *signedZone, d *DNS, _ *Env) { d.Expect.DNSSEC = dnssecInsecure }, status: Up, state: "insecure"},
-		{name: "signed, which need not be", change: func(_ *signedZone, d *DNS, _ *Env) { d.Expect.DNSSEC = dnssecInsecure }, status: Up, state: "secure"},
-		{name: "no key to be had", change: func(z *signedZone, _ *DNS, _ *Env) {
-			z.spoil = func(msg *dns.Msg) {
+		{name: "not signed, which will do", domain: "www.plain.test", change: func(_ *checkstest.Signed, d *DNS, _ *Env) { d.Expect.DNSSEC = dnssecInsecure }, status: Up, state: "insecure"},
+		{name: "signed, which need not be", change: func(_ *checkstest.Signed, d *DNS, _ *Env) { d.Expect.DNSSEC = dnssecInsecure }, status: Up, state: "secure"},
+		{name: "no key to be had", change: func(z *checkstest.Signed, _ *DNS, _ *Env) {
+			z.Spoil(func(msg *dns.Msg) {
 				if msg.Question[0].Qtype == dns.TypeDNSKEY {
 					msg.Rcode = dns.RcodeRefused
 				}
-			}
+			})
 		}, status: Down, reason: DNSUndecided, detail: "REFUSED", state: "indeterminate"},
-		{name: "not under the anchor", change: func(_ *signedZone, d *DNS, _ *Env) {
+		{name: "not under the anchor", change: func(_ *checkstest.Signed, d *DNS, _ *Env) {
 			d.TrustAnchors[0] = strings.Replace(d.TrustAnchors[0], "test.", "example.", 1)
 		}, status: Down, reason: DNSUndecided, detail: "no trust anchor", state: "indeterminate"},
-		{name: "server fails", change: func(z *signedZone, _ *DNS, _ *Env) {
-			z.spoil = func(msg *dns.Msg) { msg.Rcode = dns.RcodeServerFailure }
+		{name: "server fails", change: func(z *checkstest.Signed, _ *DNS, _ *Env) {
+			z.Spoil(func(msg *dns.Msg) { msg.Rcode = dns.RcodeServerFailure })
 		}, status: Down, reason: DNSServfail},
-		{name: "clock was never set", change: func(_ *signedZone, _ *DNS, env *Env) {
+		{name: "clock was never set", change: func(_ *checkstest.Signed, _ *DNS, env *Env) {
 			env.Now = func() time.Time { return time.Date(2020, 1, 2, 0, 0, 0, 0, time.UTC) }
 		}, status: Unknown, reason: ProberClock, detail: "2020-01-02"},
-		{name: "not looked at", change: func(z *signedZone, d *DNS, _ *Env) {
-			z.end, d.Signed.DNSSEC, d.TrustAnchors = time.Now().Add(-day), "off", nil
+		{name: "not looked at", change: func(z *checkstest.Signed, d *DNS, _ *Env) {
+			z.Span(time.Time{}, time.Now().Add(-day))
+			d.Signed.DNSSEC, d.TrustAnchors = "off", nil
 		}, status: Up},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			z := newSignedZone(t)
+			z := opened(checkstest.NewSigned())(t)
 			if tt.domain == "" {
 				tt.domain = "www.test"
 			}
 			if tt.kind == "" {
 				tt.kind = "A"
 			}
-			d, env := z.check(tt.domain, tt.kind), loopback()
+			d, env := signedCheck(z, tt.domain, tt.kind), loopback()
 			if tt.change != nil {
 				tt.change(z, d, env)
 			}
@@ -200,13 +118,13 @@ func TestDNSSEC(t *testing.T) {
 			if state, _ := r.Facts["dnssec"].(string); state != tt.state {
 				t.Errorf("facts %v", r.Facts)
 			}
-			if marked := z.unmarked.Load() == 0; marked != d.validates() {
-				t.Errorf("%d of %d questions lack DO or CD", z.unmarked.Load(), z.asked.Load())
+			if asked, unmarked := z.Asked(); (unmarked == 0) != d.validates() {
+				t.Errorf("%d of %d questions lack DO or CD", unmarked, asked)
 			}
 			if tt.state == "secure" {
-				chain := []string{"test. " + itoa(z.key.KeyTag()) + " ECDSAP256SHA256"}
-				if r.Facts["signature_expires"] != z.end.UTC().Format(time.RFC3339) || !slices.Equal(r.Facts["dnssec_chain"].([]string), chain) {
-					t.Errorf("facts %v, want %v and %v", r.Facts, z.end.UTC(), chain)
+				chain := []string{"test. " + itoa(z.Key().KeyTag()) + " ECDSAP256SHA256"}
+				if r.Facts["signature_expires"] != z.End().UTC().Format(time.RFC3339) || !slices.Equal(r.Facts["dnssec_chain"].([]string), chain) {
+					t.Errorf("facts %v, want %v and %v", r.Facts, z.End().UTC(), chain)
 				}
 			}
 		})
@@ -223,15 +141,15 @@ func first(records []dns.RR) dns.RR {
 // A run that ends while the chain is built does not know; nor does one that may
 // not reach the server again.
 func TestDNSSECOutOfTime(t *testing.T) {
-	z := newSignedZone(t)
+	z := opened(checkstest.NewSigned())(t)
 	block := make(chan struct{})
 	t.Cleanup(func() { close(block) })
-	z.spoil = func(msg *dns.Msg) {
+	z.Spoil(func(msg *dns.Msg) {
 		if msg.Question[0].Qtype == dns.TypeDNSKEY {
 			<-block
 		}
-	}
-	wants(t, run(t, z.check("www.test", "A"), 500*time.Millisecond, loopback()), Down, DNSUndecided)
+	})
+	wants(t, run(t, signedCheck(z, "www.test", "A"), 500*time.Millisecond, loopback()), Down, DNSUndecided)
 }
 
 // When the root's own signatures do not fit the clock, it is the clock.
