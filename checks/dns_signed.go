@@ -175,7 +175,10 @@ func describeSigned(v dnssec.Verdict, facts Facts) {
 	if v.State == dnssec.Secure {
 		facts["signature_expires"] = v.Expires.UTC().Format(time.RFC3339)
 	}
-	chain := make([]string, 0, len(v.Chain))
+	if len(v.Chain) == 0 {
+		return
+	}
+	var chain []string
 	for _, link := range v.Chain[:min(len(v.Chain), maxShown)] {
 		chain = append(chain, clip(link.String(), 300))
 	}

@@ -3,17 +3,22 @@ package dnssec
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
 )
 
+// key is a key of a zone, with its tag, which is made of all its bytes.
+type key struct {
+	*dns.DNSKEY
+	tag uint16
+}
+
 // zone is a zone as far as the chain got: its keys, or why it has none that
 // count.
 type zone struct {
 	name     string
-	keys     []*dns.DNSKEY
+	keys     []key
 	insecure *fault // nil when it has keys
 }
 
@@ -181,7 +186,12 @@ func (r *run) keysOf(ctx context.Context, name string, vouchers []*dns.DS, sourc
 	if set == nil {
 		return nil, bogus(name, "%s of %s says that it is signed, and it has no DNSKEY", source, name)
 	}
-	keys := slices.DeleteFunc(all[*dns.DNSKEY](set), func(key *dns.DNSKEY) bool { return !usableKey(key) })
+	var keys []key
+	for _, rr := range all[*dns.DNSKEY](set) {
+		if usableKey(rr) {
+			keys = append(keys, key{rr, rr.KeyTag()})
+		}
+	}
 	vouched, f := r.vouched(name, usable, keys)
 	if f != nil {
 		return nil, f
@@ -198,12 +208,11 @@ func (r *run) keysOf(ctx context.Context, name string, vouchers []*dns.DS, sourc
 }
 
 // vouched returns the keys that one of the DS records is the digest of.
-func (r *run) vouched(name string, vouchers []*dns.DS, keys []*dns.DNSKEY) ([]*dns.DNSKEY, *fault) {
-	var found []*dns.DNSKEY
+func (r *run) vouched(name string, vouchers []*dns.DS, keys []key) ([]key, *fault) {
+	var found []key
 	for _, key := range keys {
-		tag := key.KeyTag()
 		for _, ds := range vouchers {
-			if ds.KeyTag != tag || ds.Algorithm != key.Algorithm {
+			if ds.KeyTag != key.tag || ds.Algorithm != key.Algorithm {
 				continue
 			}
 			if r.digests++; r.digests > maxDigests {

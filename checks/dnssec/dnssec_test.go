@@ -26,6 +26,8 @@ func world(t testing.TB, algorithm uint8) *tree {
 		"loop.example.test. 300 IN CNAME loop.example.test.",
 		"old.example.test. 300 IN DNAME example.test.",
 		"*.wild.example.test. 300 IN A 192.0.2.4",
+		`real.wild.example.test. 300 IN TXT "real"`,
+		"a.sub.wild.example.test. 300 IN A 192.0.2.4",
 		"*.walias.example.test. 300 IN CNAME www.example.test.",
 		"a.deep.empty.example.test. 300 IN A 192.0.2.5",
 		"*.star.empty2.example.test. 300 IN A 192.0.2.5",
@@ -35,6 +37,7 @@ func world(t testing.TB, algorithm uint8) *tree {
 		"hashed.test. 300 IN MX 5 mail.hashed.test.",
 		"www.hashed.test. 300 IN A 192.0.2.7",
 		"*.wild.hashed.test. 300 IN A 192.0.2.8",
+		"a.sub.wild.hashed.test. 300 IN A 192.0.2.8",
 		"a.deep.empty.hashed.test. 300 IN A 192.0.2.9")
 	hashed.nsec3 = &dns.NSEC3PARAM{Iterations: 3, Salt: "abcd"}
 	below := newZone(t, "below.open.test.", algorithm, "www.below.open.test. 300 IN A 192.0.2.10").sign()

@@ -26,19 +26,19 @@ func (s *rrset) isDNAME(name string) bool { return s.kind == dns.TypeDNAME && un
 // group returns the record sets of one section, in the order of their first
 // records. Other classes than IN are left out.
 func group(section []dns.RR) []*rrset {
-	type key struct {
+	type place struct {
 		name string
 		kind uint16
 	}
-	sets := map[key]*rrset{}
+	sets := map[place]*rrset{}
 	var order []*rrset
 	set := func(name string, kind uint16) *rrset {
-		k := key{canonical(name), kind}
-		if sets[k] == nil {
-			sets[k] = &rrset{name: k.name, kind: kind}
-			order = append(order, sets[k])
+		at := place{canonical(name), kind}
+		if sets[at] == nil {
+			sets[at] = &rrset{name: at.name, kind: kind}
+			order = append(order, sets[at])
 		}
-		return sets[k]
+		return sets[at]
 	}
 	for _, rr := range section {
 		h := rr.Header()
@@ -118,7 +118,7 @@ func expandable(kind uint16) bool {
 // dates, the number of labels, the length of the signature. It relies on Verify
 // for the canonical form and order of the records and their times to live, for
 // the match of type, class, tag and algorithm, and for the cryptography.
-func (r *run) prove(set *rrset, z *zone, keys []*dns.DNSKEY) (*dns.RRSIG, *fault) {
+func (r *run) prove(set *rrset, z *zone, keys []key) (*dns.RRSIG, *fault) {
 	if len(set.sigs) == 0 {
 		return nil, bogus(z.name, "%s has no signature, though the zone %s is signed", set, z.name)
 	}
@@ -159,7 +159,7 @@ func (r *run) begins(sig *dns.RRSIG) time.Time {
 }
 
 // try checks one signature.
-func (r *run) try(set *rrset, sig *dns.RRSIG, z *zone, keys []*dns.DNSKEY) *fault {
+func (r *run) try(set *rrset, sig *dns.RRSIG, z *zone, keys []key) *fault {
 	switch {
 	case canonical(sig.SignerName) != z.name:
 		return bogus(z.name, "%s is signed by %s, not by its zone %s", set, canonical(sig.SignerName), z.name)
@@ -171,7 +171,7 @@ func (r *run) try(set *rrset, sig *dns.RRSIG, z *zone, keys []*dns.DNSKEY) *faul
 	}
 	candidates := 0
 	for _, key := range keys {
-		if key.Algorithm != sig.Algorithm || key.KeyTag() != sig.KeyTag {
+		if key.Algorithm != sig.Algorithm || key.tag != sig.KeyTag {
 			continue
 		}
 		if candidates++; candidates > maxKeysPerTag {
@@ -180,14 +180,14 @@ func (r *run) try(set *rrset, sig *dns.RRSIG, z *zone, keys []*dns.DNSKEY) *faul
 		if f := r.inDate(set, sig, z); f != nil {
 			return f
 		}
-		if r.Cache.knows(sig, key, set) {
+		if r.Cache.knows(sig, key.DNSKEY, set) {
 			return nil
 		}
 		if r.tried++; r.tried > maxSignatures {
 			return bogus(z.name, "the answers need more than %d signatures checked", maxSignatures)
 		}
-		if sig.Verify(key, set.records) == nil {
-			r.Cache.remember(sig, key, set)
+		if sig.Verify(key.DNSKEY, set.records) == nil {
+			r.Cache.remember(sig, key.DNSKEY, set)
 			return nil
 		}
 	}
