@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
@@ -19,7 +20,10 @@ type Signed struct {
 	DNSSEC       string   `json:"dnssec" enum:"validate,off" doc:"Whether the signatures are checked from a trust anchor to the answer: validate or off; default off."`
 	TrustAnchors []string `json:"trust_anchors" doc:"The keys to begin with, as DS or DNSKEY records of a zone file; default: those of the root." example:"[\"example.com. DS 4711 13 2 3A9C…\"]"`
 
-	right dnssec.Cache
+	parsed  sync.Once // makes anchors and err
+	anchors []*dns.DS // TrustAnchors, or the root's
+	err     error
+	right   dnssec.Cache
 }
 
 // SignedExpect is what the signatures must be.
@@ -102,18 +106,19 @@ func (d *DNS) signedFaults(kind uint16) []Fault {
 
 // trusted returns the trust anchors, which Faults has found right.
 func (s *Signed) trusted() ([]*dns.DS, error) {
-	if len(s.TrustAnchors) == 0 {
-		return dnssec.RootAnchors(), nil
-	}
-	var anchors []*dns.DS
-	for _, text := range s.TrustAnchors {
-		anchor, err := dnssec.ParseAnchor(text)
-		if err != nil {
-			return nil, fmt.Errorf("trust anchor %q %w", clip(text, 80), err)
+	s.parsed.Do(func() {
+		if len(s.TrustAnchors) == 0 {
+			s.anchors = dnssec.RootAnchors()
 		}
-		anchors = append(anchors, anchor)
-	}
-	return anchors, nil
+		for _, text := range s.TrustAnchors {
+			anchor, err := dnssec.ParseAnchor(text)
+			if err != nil {
+				s.err = fmt.Errorf("trust anchor %q %w", clip(text, 80), err)
+			}
+			s.anchors = append(s.anchors, anchor)
+		}
+	})
+	return s.anchors, s.err
 }
 
 // judgeSigned validates an answer where that is wanted, and weighs what it

@@ -161,3 +161,30 @@ func TestCompactDenial(t *testing.T) {
 		t.Errorf("%s (%s)", got.State, got.Why)
 	}
 }
+
+// What package dns's Verify takes as right and is not: a zone whose name only
+// ends alike, and a wildcard above the zone. Should it come to refuse these, the
+// checks here are still what RFC 4035 section 5.3.1 demands.
+func TestWhatVerifyTakes(t *testing.T) {
+	h := world(t, dns.ED25519)
+	for _, tt := range []struct{ zone, signed, shown string }{
+		{"ample.test.", "www.example.test.", "www.example.test."},
+		{"example.test.", "*.test.", "www.example.test."},
+	} {
+		z := &signed{name: tt.zone, begin: testNow.Add(-1), end: testNow}
+		made := newKey(t, tt.zone, dns.ED25519, 257)
+		record := func(name string) []dns.RR {
+			return []dns.RR{&dns.A{Hdr: z.header(name, dns.TypeA), A: []byte{192, 0, 2, 66}}}
+		}
+		sig := z.signature(t, made, record(tt.signed))
+		sig.Hdr.Name = tt.shown
+		if err := sig.Verify(made.rr, record(tt.shown)); err != nil {
+			t.Errorf("%s in %s: Verify says %v", tt.shown, tt.zone, err)
+		}
+		keys := []key{{made.rr, made.rr.KeyTag()}}
+		set := &rrset{name: tt.shown, kind: dns.TypeA, records: record(tt.shown), sigs: []*dns.RRSIG{sig}}
+		if _, f := h.start().prove(set, &zone{name: tt.zone, keys: keys}, keys); f == nil || f.state != Bogus {
+			t.Errorf("%s in %s: %v", tt.shown, tt.zone, f)
+		}
+	}
+}
