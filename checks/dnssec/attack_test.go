@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -50,10 +51,16 @@ func TestAttacks(t *testing.T) {
 			proof:  slices.Concat(nsec3(hashed, "b.sub.wild.hashed.test."), nsec3(hashed, "sub.wild.hashed.test."), nsec3(hashed, "wild.hashed.test."))},
 		{name: "a wildcard denied where it exists", ask: "any.wild.example.test.", kind: dns.TypeA, rcode: dns.RcodeNameError,
 			proof: slices.Concat(soa(example), nsec(example, "any.wild.example.test."), nsec(example, "*.wild.example.test."))},
+		{name: "a wildcard's records denied", ask: "any.wild.example.test.", kind: dns.TypeA,
+			proof: slices.Concat(soa(example), nsec(example, "*.wild.example.test."))},
+		{name: "a hashed wildcard's records denied", ask: "any.wild.hashed.test.", kind: dns.TypeA,
+			proof: slices.Concat(soa(hashed), nsec3(hashed, "wild.hashed.test."), nsec3(hashed, "any.wild.hashed.test."), nsec3(hashed, "*.wild.hashed.test."))},
 		{name: "a hashed wildcard denied where it exists", ask: "any.wild.hashed.test.", kind: dns.TypeA, rcode: dns.RcodeNameError,
 			proof: slices.Concat(soa(hashed), nsec3(hashed, "wild.hashed.test."), nsec3(hashed, "any.wild.hashed.test."), nsec3(hashed, "*.wild.hashed.test."))},
 		{name: "a hashed wildcard not denied", ask: "nowhere.hashed.test.", kind: dns.TypeA, rcode: dns.RcodeNameError,
 			proof: slices.Concat(soa(hashed), nsec3(hashed, "hashed.test."), nsec3(hashed, "nowhere.hashed.test."))},
+		{name: "a hashed name not denied", ask: unlike(hashed, "*.hashed.test."), kind: dns.TypeA, rcode: dns.RcodeNameError,
+			proof: slices.Concat(soa(hashed), nsec3(hashed, "hashed.test."), nsec3(hashed, "*.hashed.test."))},
 		{name: "the upper side of a delegation denies what lies below", ask: "www.example.test.", kind: dns.TypeA, rcode: dns.RcodeNameError,
 			proof: slices.Concat(soa(test), nsec(test, "example.test."))},
 		{name: "the upper side of a delegation denies the zone's own records", ask: "example.test.", kind: dns.TypeA,
@@ -109,6 +116,17 @@ func TestAttacks(t *testing.T) {
 				t.Errorf("%s (%s)", got.State, got.Why)
 			}
 		})
+	}
+}
+
+// unlike returns a name directly in a zone that does not exist, and that no
+// record denies which denies the other or names the zone.
+func unlike(z *signed, other string) string {
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("x%d.%s", i, z.name)
+		if at := z.nsec3At(name); at != z.nsec3At(other) && at != z.nsec3At(z.name) {
+			return name
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ type signed struct {
 	chain      []string // owners with an NSEC or NSEC3 record, sorted
 	denials    map[string]dns.RR
 	plain      bool // not signed at all
+	made       map[string]*dns.RRSIG
 }
 
 type testKey struct {
@@ -229,13 +230,22 @@ func (z *signed) withSig(t testing.TB, records []dns.RR, as string) []dns.RR {
 	return append(out, sig)
 }
 
+// signature signs records, once for each span of time.
 func (z *signed) signature(t testing.TB, key *testKey, records []dns.RR) *dns.RRSIG {
+	signs := fmt.Sprint(key.rr, z.begin, z.end, records)
+	if made := z.made[signs]; made != nil {
+		return dns.Copy(made).(*dns.RRSIG)
+	}
+	if z.made == nil {
+		z.made = map[string]*dns.RRSIG{}
+	}
 	sig := &dns.RRSIG{Hdr: dns.RR_Header{Ttl: records[0].Header().Ttl}, Algorithm: key.rr.Algorithm, KeyTag: key.rr.KeyTag(),
 		SignerName: z.name, Inception: uint32(z.begin.Unix()), Expiration: uint32(z.end.Unix())}
 	if err := sig.Sign(key.signer, records); err != nil {
 		t.Fatal(err)
 	}
-	return sig
+	z.made[signs] = sig
+	return dns.Copy(sig).(*dns.RRSIG)
 }
 
 // tree is the zones of a test, asked as a resolver that knows them all.
