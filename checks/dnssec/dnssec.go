@@ -26,6 +26,7 @@ package dnssec
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -193,6 +194,9 @@ func (r *run) follow(ctx context.Context, name string, kind uint16, msg *dns.Msg
 	for range maxAliases {
 		if msg.Rcode != dns.RcodeSuccess && msg.Rcode != dns.RcodeNameError {
 			return indeterminate(name, "the answer to %s has the code %s", name, dns.RcodeToString[msg.Rcode])
+		}
+		if slices.ContainsFunc(msg.Answer, func(rr dns.RR) bool { return rr.Header().Class != dns.ClassINET }) {
+			return bogus(name, "the answer to %s has records of another class than IN, which no signature covers", name)
 		}
 		next, f := r.step(ctx, name, kind, msg)
 		if f != nil && (worst == nil || severity[f.state] > severity[worst.state]) {
