@@ -90,7 +90,8 @@ func (r *run) zone(ctx context.Context, name string) (*zone, *fault) {
 			if f != nil || z.insecure != nil {
 				return z, f
 			}
-			return r.enter(ctx, z, name)
+			z, _, f = r.enter(ctx, z, name)
+			return z, f
 		}
 	}
 	z, f := r.walk(ctx, name)
@@ -101,7 +102,8 @@ func (r *run) zone(ctx context.Context, name string) (*zone, *fault) {
 }
 
 // walk returns the zone that holds name, going down from the trust anchor one
-// label at a time. It ends early at a delegation that is proved unsigned.
+// label at a time. It ends early at a delegation that is proved unsigned, and
+// where a name is proved not to exist: nothing is below it (RFC 8020).
 func (r *run) walk(ctx context.Context, name string) (*zone, *fault) {
 	apex, anchors := r.anchored(name)
 	if len(anchors) == 0 {
@@ -113,48 +115,53 @@ func (r *run) walk(ctx context.Context, name string) (*zone, *fault) {
 			break
 		}
 		var below *zone
-		if below, f = r.enter(ctx, z, suffix(name, n)); below != nil {
+		var gone bool
+		if below, gone, f = r.enter(ctx, z, suffix(name, n)); below != nil {
 			z = below
+		}
+		if gone {
+			break
 		}
 	}
 	return z, f
 }
 
 // enter returns the zone that begins at a name within another, or nil if none
-// does.
-func (r *run) enter(ctx context.Context, above *zone, name string) (*zone, *fault) {
+// does; gone says that not even the name exists.
+func (r *run) enter(ctx context.Context, above *zone, name string) (begun *zone, gone bool, f *fault) {
 	if z := r.zones[name]; z != nil {
-		return z, nil
+		return z, false, nil
 	}
 	msg, f := r.askFor(ctx, name, dns.TypeDS)
 	if f != nil {
-		return nil, f
+		return nil, false, f
 	}
 	for _, set := range group(msg.Answer) {
 		switch {
 		case set.name == name && set.kind == dns.TypeDS:
 			if _, f := r.prove(set, above, above.keys); f != nil {
-				return nil, f
+				return nil, false, f
 			}
-			return r.keysOf(ctx, name, all[*dns.DS](set), "the DS")
+			z, f := r.keysOf(ctx, name, all[*dns.DS](set), "the DS")
+			return z, false, f
 		case set.name == name && set.kind == dns.TypeCNAME, set.isDNAME(name):
-			return nil, r.provePositive(set, msg, above) // no zone begins at an alias
+			return nil, false, r.provePositive(set, msg, above) // no zone begins at an alias
 		}
 	}
 	d, f := r.denied(msg, above, name, dns.TypeDS)
 	if f != nil {
-		return nil, f
+		return nil, false, f
 	}
 	why := d.insecure
 	if d.delegation {
 		why = insecure(name, "the zone %s is not signed: %s proves that there is no DS", name, above.name)
 	}
 	if why == nil {
-		return nil, nil
+		return nil, d.nxdomain, nil
 	}
 	why.zone = name
 	r.zones[name] = &zone{name: name, insecure: why}
-	return r.zones[name], nil
+	return r.zones[name], false, nil
 }
 
 // all returns the records of a set as what they are.

@@ -67,6 +67,7 @@ free NS ns.free
 `},
 	{name: "many.test", algorithm: "ECDSAP256SHA256", sign: []string{"-3", "-", "-H", "150"}, records: "www A 192.0.2.1\n"},
 	{name: "rsa512.test", algorithm: "RSASHA512", records: "www A 192.0.2.1\n"},
+	{name: "ed448.test", algorithm: "ED448", records: "www A 192.0.2.1\n"},
 	{name: "plain.test", records: "www A 192.0.2.1\n"},
 	{name: "expired.test", algorithm: "ECDSAP256SHA256", sign: []string{"-s", "now-14d", "-e", "now-2d"}, records: "www A 192.0.2.1\n"},
 	{name: "future.test", algorithm: "ECDSAP256SHA256", sign: []string{"-s", "now+2d", "-e", "now+14d"}, records: "www A 192.0.2.1\n"},

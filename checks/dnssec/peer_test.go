@@ -59,6 +59,7 @@ var labQuestions = []struct {
 	{"www.many.test.", dns.TypeA, dnssec.Secure},
 	{"nowhere.many.test.", dns.TypeA, dnssec.Insecure},
 	{"www.rsa512.test.", dns.TypeA, dnssec.Secure},
+	{"www.ed448.test.", dns.TypeA, dnssec.Insecure},
 	{"www.plain.test.", dns.TypeA, dnssec.Insecure},
 	{"nowhere.plain.test.", dns.TypeA, dnssec.Insecure},
 	{"plain.test.", dns.TypeDS, dnssec.Secure},
@@ -82,6 +83,8 @@ var exceptions = map[string]struct{ delv, unbound dnssec.State }{
 	// BIND takes an opt-out span for a proof; RFC 5155 section 9.2 does not.
 	"nowhere.open.test./A": {dnssec.Secure, dnssec.Insecure},
 	"free.open.test./DS":   {dnssec.Secure, dnssec.Insecure},
+	// OpenSSL has Ed448, Go has not.
+	"www.ed448.test./A": {dnssec.Secure, dnssec.Secure},
 	// The versions of Debian 12 draw the line at 150 iterations, newer ones of
 	// BIND at 50.
 	"nowhere.many.test./A": {dnssec.Secure, dnssec.Secure},

@@ -117,7 +117,9 @@ func expandable(kind uint16) bool {
 // not: that the signer is the zone and encloses the name label by label, the
 // dates, the number of labels, the length of the signature. It relies on Verify
 // for the canonical form and order of the records and their times to live, for
-// the match of type, class, tag and algorithm, and for the cryptography.
+// the match of type, class, tag and algorithm, and for the cryptography. Verify
+// cannot put together the name of a wildcard directly below the root, so that
+// one is never right.
 func (r *run) prove(set *rrset, z *zone, keys []key) (*dns.RRSIG, *fault) {
 	if len(set.sigs) == 0 {
 		return nil, bogus(z.name, "%s has no signature, though the zone %s is signed", set, z.name)
