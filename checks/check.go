@@ -8,8 +8,8 @@
 //
 // Left to others: when a check runs and where (package regions), keeping and
 // shipping results (prober), and what many results say together (regions and
-// scheduler). It imports package throttle beneath it and internal packages, and
-// nothing else of this module.
+// scheduler). It imports packages dnssec and throttle beneath it and internal
+// packages, and nothing else of this module.
 package checks
 
 import (

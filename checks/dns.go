@@ -26,6 +26,7 @@ type DNS struct {
 	EDNS          EDNS          `json:"edns" doc:"What is told about the question beside it (EDNS, RFC 6891)."`
 	Authoritative Authoritative `json:"authoritative" doc:"How the zone's own servers are found and compared with server: authoritative."`
 	Trust
+	Signed
 	Expect DNSExpect `json:"expect" doc:"What the answer must be."`
 
 	prepared sync.Once // makes what follows, down to err
@@ -70,7 +71,7 @@ func (d *DNS) Target() string {
 
 func (d *DNS) prepare() error {
 	d.prepared.Do(func() {
-		d.question, d.err = newQuestion(d.Domain, d.Type, d.Class, d.EDNS)
+		d.question, d.err = newQuestion(d.Domain, d.Type, d.Class, d.edns())
 		if d.err != nil {
 			return
 		}
@@ -78,6 +79,7 @@ func (d *DNS) prepare() error {
 		if d.Server.authoritative() {
 			d.question.flags(false, d.Expect.AD != nil)
 		}
+		d.question.checkingDisabled(d.validates())
 		d.wants, d.err = d.Expect.records(d.question.kind)
 	})
 	return d.err
@@ -130,7 +132,7 @@ func (d *DNS) probe(ctx context.Context, env *Env, server string, watch *stopwat
 	if f.status != "" {
 		return f
 	}
-	return d.examine(got, facts)
+	return d.judgeSigned(ctx, env, got, watch, facts, d.examine(got, facts))
 }
 
 // examine tells what an answer holds and judges it.

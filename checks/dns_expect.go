@@ -26,6 +26,8 @@ type DNSExpect struct {
 	MaxSize            int           `json:"max_size" doc:"The most bytes that the answer's message may have; 0 is any number; default 0." example:"1232"`
 	Within             time.Duration `json:"within" doc:"The longest that the whole run may take; a slower one is degraded; default: any time." example:"200ms"`
 	FailAfter          time.Duration `json:"fail_after" doc:"The longest that the whole run may take before it is down; default: any time." example:"2s"`
+
+	SignedExpect
 }
 
 // TTLRange is a range of times to live, both ends included.

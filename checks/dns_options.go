@@ -41,5 +41,6 @@ func (d *DNS) Faults() []Fault {
 	faults = append(faults, d.EDNS.faults()...)
 	faults = append(faults, d.Authoritative.faults()...)
 	faults = append(faults, d.Expect.faults(kind)...)
+	faults = append(faults, d.signedFaults(kind)...)
 	return append(faults, d.Trust.faults()...)
 }

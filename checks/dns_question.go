@@ -115,6 +115,15 @@ func (q *question) flags(recursion, ad bool) {
 	}
 }
 
+// checkingDisabled sets whether the answer is wanted even if the server itself
+// finds its signatures bogus (CD; RFC 4035, section 3.2.2).
+func (q *question) checkingDisabled(cd bool) {
+	q.wire[3] &^= 0x10
+	if cd {
+		q.wire[3] |= 0x10
+	}
+}
+
 // sentQuestion is one question as it was sent, and with it what an answer must repeat.
 type sentQuestion struct {
 	*question

@@ -17,10 +17,11 @@ import (
 // code counts: a test may bring in whatever it needs.
 var mayImport = map[string][]string{
 	"cmd/nines":            {"..."},
-	"checks":               {"checks/starttls", "checks/throttle"},
+	"checks":               {"checks/dnssec", "checks/starttls", "checks/throttle"},
 	"checks/throttle":      {},
 	"checks/checkstest":    {},
 	"checks/starttls":      {},
+	"checks/dnssec":        {},
 	"regions":              {"checks"},
 	"prober":               {"regions", "checks"},
 	"notifier":             {"notifier/rotation"},
@@ -45,7 +46,7 @@ var mayImport = map[string][]string{
 
 // onlyIn is which packages may import a third-party module of weight.
 var onlyIn = map[string][]string{
-	"github.com/miekg/dns":          {"checks", "checks/checkstest"},
+	"github.com/miekg/dns":          {"checks", "checks/checkstest", "checks/dnssec"},
 	"github.com/quic-go/quic-go":    {"checks", "checks/checkstest"},
 	"github.com/klauspost/compress": {"checks"},
 	"github.com/andybalholm/brotli": {"checks"},
