@@ -53,8 +53,7 @@ func (x *exchange) readBody(answered *http.Response) error {
 	var err error
 	var n int64
 	if x.use&bodyKept != 0 {
-		x.answer.body, err = gather(body, answered.ContentLength, limit)
-		n = int64(len(x.answer.body))
+		x.answer.body, n, err = gather(body, answered.ContentLength, limit)
 	} else {
 		n, err = io.Copy(io.Discard, body)
 	}

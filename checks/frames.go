@@ -24,10 +24,10 @@ const (
 	largestWindow = 1<<31 - 1
 )
 
-// Limits of what an HTTP/2 server may send on one connection.
+// Limits of what an HTTP/2 server may send.
 const (
-	maxIdleFrames  = 1000    // that carry neither header nor body
-	frameAllowance = 1 << 20 // bytes beside twice the largest body
+	maxIdleFrames = 1000     // with one answer, that carry neither header nor body
+	greeting      = 64 << 10 // bytes before the first request
 )
 
 var errWindowOverflow = errors.New("a window was opened beyond 2^31-1 bytes")
@@ -35,15 +35,15 @@ var errWindowOverflow = errors.New("a window was opened beyond 2^31-1 bytes")
 // guardFrames returns conn as an HTTP/2 client may have it: what the server
 // sends is counted, and reading ends with an error when it is too much.
 //
-//   - Bytes: twice the largest body, as with HTTP/1, and a mebibyte for headers
-//     and redirects.
+//   - Bytes: twice the largest body and twice the largest header for each
+//     request, which leaves room for the framing of any sane answer.
 //   - Frames that carry nothing: PING, SETTINGS and the like are answered one by
 //     one, which costs us more than the server.
 //   - Windows: net/http of Go 1.26 locks up for good, beyond the reach of any
 //     deadline, when the window of a stream is opened too far.
 func guardFrames(conn net.Conn, largestBody int) *frameGuard {
-	g := &frameGuard{Conn: conn, windows: map[uint32]int64{}, initial: firstWindow}
-	g.bytes = limited{r: conn, left: 2*int64(largestBody) + frameAllowance}
+	g := &frameGuard{Conn: conn, windows: map[uint32]int64{}, initial: firstWindow, left: greeting}
+	g.answer = 2*int64(largestBody) + 2*maxHeader
 	g.incoming.frame, g.incoming.entry = g.received, g.says
 	g.outgoing.frame = g.sent
 	return g
@@ -52,10 +52,11 @@ func guardFrames(conn net.Conn, largestBody int) *frameGuard {
 // frameGuard is the connection that guardFrames returns.
 type frameGuard struct {
 	net.Conn
-	bytes    limited
-	incoming frameScanner
+	answer int64 // bytes that one may have
 
 	mu       sync.Mutex // guards what follows, since reading and writing go on beside each other
+	left     int64      // bytes that may still come
+	incoming frameScanner
 	outgoing frameScanner
 	windows  map[uint32]int64 // what may be sent, by stream that we opened
 	initial  int64            // of a stream that is opened now
@@ -73,9 +74,16 @@ const prefaceLen = len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 // Read gives the client what came, unless it is too much.
 func (g *frameGuard) Read(p []byte) (int, error) {
-	n, err := g.bytes.Read(p)
+	g.mu.Lock()
+	most := min(int64(len(p)), g.left)
+	g.mu.Unlock()
+	if most <= 0 && len(p) > 0 {
+		return 0, errTooLarge
+	}
+	n, err := g.Conn.Read(p[:most])
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.left -= int64(n)
 	g.begun += copy(g.begin[g.begun:], p[:n])
 	g.incoming.scan(p[:n])
 	if g.err != nil {
@@ -100,6 +108,7 @@ func (g *frameGuard) sent(h frameHeader) {
 	case frameHeaders:
 		if _, open := g.windows[h.stream]; !open {
 			g.windows[h.stream] = g.initial
+			g.left, g.idle = g.left+g.answer, 0
 		}
 	case frameData:
 		g.windows[h.stream] -= int64(h.length)
@@ -184,7 +193,13 @@ func (s *frameScanner) scan(p []byte) {
 // payload takes what of p belongs to the frame, and returns the rest.
 func (s *frameScanner) payload(p []byte) []byte {
 	took := min(s.left, len(p))
-	size := map[byte]int{frameSettings: 6, frameWindowUpdate: 4}[s.now.kind]
+	size := 0
+	switch s.now.kind {
+	case frameSettings:
+		size = 6
+	case frameWindowUpdate:
+		size = 4
+	}
 	if s.entry == nil || size == 0 {
 		s.left -= took
 		return p[took:]

@@ -48,7 +48,7 @@ const (
 	// hostile target may take, in KiB.
 	hostileMemory = 8 << 10
 	// raceFactor is what the race detector makes of each byte, and more.
-	raceFactor = 12
+	raceFactor = 4
 )
 
 // attacked is one run in a process of its own, as its parent asks for it and
