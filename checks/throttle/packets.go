@@ -1,0 +1,94 @@
+package throttle
+
+import (
+	"bytes"
+	"net"
+	"sync"
+	"time"
+)
+
+// PacketConn returns conn slowed down to the link, for QUIC and the like. What
+// comes faster than the rate waits in the system's receive buffer and is
+// dropped when that is full, as at a real bottleneck. It reads conn from now on
+// until it is closed.
+func (l *Link) PacketConn(conn net.PacketConn) net.PacketConn {
+	c := &slowPackets{PacketConn: conn, link: l, line: newLine()}
+	go c.receive()
+	return c
+}
+
+// largestDatagram is the most that UDP carries.
+const largestDatagram = 64 << 10
+
+type slowPackets struct {
+	net.PacketConn
+	link   *Link
+	line   *line
+	writes deadline
+	once   sync.Once
+}
+
+func (c *slowPackets) receive() {
+	buf := make([]byte, largestDatagram)
+	for c.line.awaitRoom() {
+		before := time.Now()
+		n, from, err := c.PacketConn.ReadFrom(buf)
+		if time.Since(before) >= nap {
+			c.link.down.idle()
+		}
+		switch {
+		case err == nil && c.link.lost(1) == 0:
+			c.link.admit(c.line, part{data: bytes.Clone(buf[:n]), from: from}, datagram(n), 0)
+		case err != nil:
+			c.line.finish(err)
+			return
+		}
+	}
+}
+
+// ReadFrom returns a datagram when it would have come.
+func (c *slowPackets) ReadFrom(p []byte) (int, net.Addr, error) { return c.line.take(p, true) }
+
+// WriteTo sends a datagram when the link has carried it, unless it is lost.
+func (c *slowPackets) WriteTo(p []byte, to net.Addr) (int, error) {
+	c.link.up.rest()
+	if err := c.link.send(datagram(len(p)), 0, &c.writes, c.line.closed); err != nil {
+		return 0, err
+	}
+	if c.link.lost(1) > 0 {
+		return len(p), nil
+	}
+	return c.PacketConn.WriteTo(p, to)
+}
+
+// rest is idle for senders whose pauses are not known: what lies back further
+// than sleeping too long explains was a pause.
+func (c *clock) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); c.passed.Before(now.Add(-credit)) {
+		c.passed = now
+	}
+}
+
+func (c *slowPackets) Close() error {
+	c.once.Do(func() { close(c.line.closed) })
+	return c.PacketConn.Close()
+}
+
+func (c *slowPackets) SetDeadline(t time.Time) error {
+	c.line.reads.set(t)
+	return c.SetWriteDeadline(t)
+}
+
+// SetReadDeadline bounds waiting for what is on its way; the socket beneath is
+// read all the time.
+func (c *slowPackets) SetReadDeadline(t time.Time) error {
+	c.line.reads.set(t)
+	return nil
+}
+
+func (c *slowPackets) SetWriteDeadline(t time.Time) error {
+	c.writes.set(t)
+	return c.PacketConn.SetWriteDeadline(t)
+}
