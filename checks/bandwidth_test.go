@@ -94,9 +94,9 @@ func TestBandwidthExpectations(t *testing.T) {
 
 	// The timeout holds however slow the link is.
 	server.Set(checkstest.Behaviour{Body: strings.Repeat("x", 100_000)})
-	b = slowly(server.URL(), Profile{"", 100, 100, 20})
+	b = slowly(server.URL(), Profile{"", 100, 100, 20, 0})
 	wants(t, run(t, b, 500*time.Millisecond, loopback()), Down, HTTPTimeout)
-	b = slowly(server.URL(), Profile{"", 100, 100, 5000})
+	b = slowly(server.URL(), Profile{"", 100, 100, 5000, 0})
 	wants(t, run(t, b, 300*time.Millisecond, loopback()), Down, ConnectTimeout)
 }
 

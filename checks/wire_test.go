@@ -34,7 +34,7 @@ func fullSpecs(t testing.TB) []Spec {
 		BodyLacks: []string{"d"}, BodyMatches: []Pattern{pattern(t, "e+")}, Within: 2 * time.Second, ValidFor: 14 * 24 * time.Hour,
 	}
 	h := &HTTP{HTTPRequest: request(), Expect: expect}
-	b := &Bandwidth{HTTPRequest: request(), Profile: pt(t, "slow-4g"), Expect: BandwidthExpect{expect, time.Second, 100}}
+	b := &Bandwidth{HTTPRequest: request(), Profile: pt(t, "slow-4g"), Expect: BandwidthExpect{expect, time.Second, 100, PageExpect{}}}
 	b.Bearer, b.Basic = secret.New("t0ken"), Basic{}
 	own := newBandwidth()
 	own.URL, own.Profile = "http://example.com/", Profile{DownKbps: 400, UpKbps: 400.5, RTTMS: 400}

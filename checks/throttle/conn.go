@@ -11,7 +11,7 @@ import (
 // Conn returns conn slowed down to the link. Connecting must be paid for
 // before, with RoundTrip. It reads conn from now on until it is closed.
 func (l *Link) Conn(conn net.Conn) net.Conn {
-	c := &slowConn{Conn: conn, link: l, line: newLine()}
+	c := &slowConn{Conn: conn, link: l, line: newLine(l)}
 	go c.receive()
 	return c
 }
@@ -25,7 +25,7 @@ type slowConn struct {
 
 	writing sync.Mutex // protects following
 	sent    segments
-	last    time.Time // when the last write ended
+	pace    pace
 }
 
 // receive moves what comes onto the line, at the link's rate. The end comes a
@@ -36,46 +36,56 @@ func (c *slowConn) receive() {
 	for c.line.awaitRoom() {
 		before := time.Now()
 		n, err := c.Conn.Read(buf)
-		if time.Since(before) >= nap {
-			c.link.down.idle() // the link has waited for the other side
-			got.begin()
+		now := time.Now()
+		if now.Sub(before) >= nap {
+			got.begin() // the link has waited for the other side
 		}
 		if n > 0 {
 			carried, begun := got.carry(n)
-			c.link.admit(c.line, part{data: bytes.Clone(buf[:n])}, carried, c.link.lost(begun))
+			c.link.admit(c.line, part{data: bytes.Clone(buf[:n])}, now, carried, c.link.lost(begun))
 		}
 		if err != nil {
-			now := time.Now()
-			c.line.mu.Lock()
-			if due := now.Add(c.link.roundTrip); due.After(c.line.last) {
-				c.line.last = due
-			}
-			c.line.mu.Unlock()
-			c.line.finish(err)
+			c.line.finish(err, now.Add(c.link.roundTrip))
 			return
 		}
 	}
 }
 
-// admit books a part on the way down, puts it onto the line and waits until it
-// has passed the rate.
-func (l *Link) admit(to *line, p part, sent carried, lost int) {
-	wait := l.down.take(sent)
-	now := time.Now()
+// admit puts a part that came at a time onto the line, and waits until the
+// bottleneck's buffer has room for another.
+func (l *Link) admit(to *line, p part, came time.Time, sent carried, lost int) {
+	begins, passed := l.down.take(came, sent)
 	if lost > 0 {
-		wait = l.down.take(again(lost))
+		_, passed = l.down.take(came, again(lost))
 	}
-	p.due = now.Add(max(0, wait) + l.roundTrip)
+	p.wire = sent.wire
+	p.due = passed.Add(l.roundTrip)
 	if lost > 0 {
 		p.due = p.due.Add(l.recovery())
 	}
 	// Of what comes in a row only the first is waited for by a round trip.
-	began := now
 	if first := to.put(p); !first {
-		began = now.Add(l.roundTrip)
+		begins = begins.Add(l.roundTrip)
 	}
-	l.held.add(began, p.due)
-	pause(wait, nil, to.closed)
+	l.held.add(begins, p.due)
+	pause(time.Until(passed)-queue, nil, to.closed)
+}
+
+// pace is when a sender last sent. Who goes on at once after sleeping longer
+// than it should have loses nothing by that.
+type pace struct {
+	due, sent time.Time // when the last part was to go, and when it went
+}
+
+// goesOn is how soon a sender's next part follows when there is more to send.
+const goesOn = 5 * time.Millisecond
+
+// came returns from when on the next part can be said to have waited.
+func (p *pace) came(now time.Time) time.Time {
+	if now.Sub(p.sent) < goesOn && p.due.Before(p.sent) {
+		return now.Add(-min(queue, p.sent.Sub(p.due)))
+	}
+	return now
 }
 
 // Read returns what has come, when it would have come.
@@ -91,35 +101,34 @@ func (c *slowConn) Read(p []byte) (int, error) {
 func (c *slowConn) Write(p []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if time.Since(c.last) >= nap {
-		c.link.up.idle()
-	}
+	came := c.pace.came(time.Now())
 	c.sent.begin()
 	written := 0
 	for {
 		part := p[written:min(len(p), written+c.link.up.atOnce())]
 		carried, begun := c.sent.carry(len(part))
-		if err := c.link.send(carried, c.link.lost(begun), &c.writes, c.line.closed); err != nil {
+		due, err := c.link.send(came, carried, c.link.lost(begun), &c.writes, c.line.closed)
+		if err != nil {
 			return written, err
 		}
 		n, err := c.Conn.Write(part)
+		c.pace = pace{due, time.Now()}
 		if written += n; err != nil || written == len(p) {
-			c.last = time.Now()
 			return written, err
 		}
 	}
 }
 
-// send books what goes up and waits until it has.
-func (l *Link) send(sent carried, lost int, until *deadline, closed chan struct{}) error {
-	wait := l.up.take(sent)
+// send books what is to go up since a time and waits until it has; it returns
+// when that was to be.
+func (l *Link) send(came time.Time, sent carried, lost int, until *deadline, closed chan struct{}) (due time.Time, err error) {
+	begins, due := l.up.take(came, sent)
 	if lost > 0 {
-		wait = l.up.take(again(lost)) + l.recovery()
+		_, due = l.up.take(came, again(lost))
+		due = due.Add(l.recovery())
 	}
-	if now := time.Now(); wait > 0 {
-		l.held.add(now, now.Add(wait))
-	}
-	return pause(wait, until, closed)
+	l.held.add(begins, due)
+	return due, pause(time.Until(due), until, closed)
 }
 
 // pause waits for d, until the deadline, of which nil is none, or until the

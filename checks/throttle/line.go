@@ -15,6 +15,7 @@ const lineLimit = 6 << 20
 // due.
 type line struct {
 	reads  deadline
+	link   *Link // which counts what is handed over
 	closed chan struct{}
 	came   chan struct{} // has room for one: a part came, or the end
 	left   chan struct{} // has room for one: a part was taken
@@ -28,12 +29,13 @@ type line struct {
 
 type part struct {
 	data []byte
+	wire int64    // what it is on the wire
 	from net.Addr // of a datagram
 	due  time.Time
 }
 
-func newLine() *line {
-	return &line{closed: make(chan struct{}), came: make(chan struct{}, 1), left: make(chan struct{}, 1)}
+func newLine(l *Link) *line {
+	return &line{link: l, closed: make(chan struct{}), came: make(chan struct{}, 1), left: make(chan struct{}, 1)}
 }
 
 // put sends a part on its way. It reports whether the line was empty.
@@ -51,10 +53,14 @@ func (l *line) put(p part) (first bool) {
 	return first
 }
 
-// finish says what comes after all that is on its way.
-func (l *line) finish(err error) {
+// finish says what comes after all that is on its way, and when at the
+// earliest.
+func (l *line) finish(err error, due time.Time) {
 	l.mu.Lock()
 	l.end = err
+	if due.After(l.last) {
+		l.last = due
+	}
 	l.mu.Unlock()
 	signal(l.came)
 }
@@ -116,10 +122,13 @@ func (l *line) pop(p []byte, whole bool) (n int, from net.Addr, taken bool) {
 	first := &l.parts[0]
 	n, from = copy(p, first.data), first.from
 	if n < len(first.data) && !whole {
-		first.data = first.data[n:]
+		wire := first.wire * int64(n) / int64(len(first.data))
+		l.link.received(carried{int64(n), wire})
+		first.data, first.wire = first.data[n:], first.wire-wire
 		l.bytes -= n
 		return n, from, true
 	}
+	l.link.received(carried{int64(len(first.data)), first.wire})
 	l.bytes -= len(first.data)
 	l.parts[0] = part{}
 	l.parts = l.parts[1:]

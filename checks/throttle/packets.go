@@ -12,7 +12,7 @@ import (
 // dropped when that is full, as at a real bottleneck. It reads conn from now on
 // until it is closed.
 func (l *Link) PacketConn(conn net.PacketConn) net.PacketConn {
-	c := &slowPackets{PacketConn: conn, link: l, line: newLine()}
+	c := &slowPackets{PacketConn: conn, link: l, line: newLine(l)}
 	go c.receive()
 	return c
 }
@@ -26,22 +26,22 @@ type slowPackets struct {
 	line   *line
 	writes deadline
 	once   sync.Once
+
+	writing sync.Mutex // protects following
+	pace    pace
 }
 
 func (c *slowPackets) receive() {
 	buf := make([]byte, largestDatagram)
 	for c.line.awaitRoom() {
-		before := time.Now()
 		n, from, err := c.PacketConn.ReadFrom(buf)
-		if time.Since(before) >= nap {
-			c.link.down.idle()
-		}
+		now := time.Now()
 		switch {
-		case err == nil && c.link.lost(1) == 0:
-			c.link.admit(c.line, part{data: bytes.Clone(buf[:n]), from: from}, datagram(n), 0)
 		case err != nil:
-			c.line.finish(err)
+			c.line.finish(err, now)
 			return
+		case c.link.lost(1) == 0:
+			c.link.admit(c.line, part{data: bytes.Clone(buf[:n]), from: from}, now, datagram(n), 0)
 		}
 	}
 }
@@ -51,24 +51,32 @@ func (c *slowPackets) ReadFrom(p []byte) (int, net.Addr, error) { return c.line.
 
 // WriteTo sends a datagram when the link has carried it, unless it is lost.
 func (c *slowPackets) WriteTo(p []byte, to net.Addr) (int, error) {
-	c.link.up.rest()
-	if err := c.link.send(datagram(len(p)), 0, &c.writes, c.line.closed); err != nil {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	due, err := c.link.send(c.pace.came(time.Now()), datagram(len(p)), 0, &c.writes, c.line.closed)
+	if err != nil {
 		return 0, err
 	}
+	defer func() { c.pace = pace{due, time.Now()} }()
 	if c.link.lost(1) > 0 {
 		return len(p), nil
 	}
 	return c.PacketConn.WriteTo(p, to)
 }
 
-// rest is idle for senders whose pauses are not known: what lies back further
-// than sleeping too long explains was a pause.
-func (c *clock) rest() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := time.Now(); c.passed.Before(now.Add(-credit)) {
-		c.passed = now
+// Datagram waits until n bytes of one datagram have gone up or come down the
+// link, for callers that pay the round trip by RoundTrip.
+func (l *Link) Datagram(n int, up bool) {
+	c := l.down
+	if up {
+		c = l.up
 	}
+	if !up {
+		l.received(datagram(n))
+	}
+	begins, passed := c.take(time.Now(), datagram(n))
+	l.held.add(begins, passed)
+	pause(time.Until(passed), nil, nil)
 }
 
 func (c *slowPackets) Close() error {

@@ -24,13 +24,15 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	// credit is how far a direction may lag behind its rate and still catch up:
-	// what sleeping too long costs is made good, but no more than this.
-	credit = 10 * time.Millisecond
+	// queue is how long what has come may wait for its turn at the rate before
+	// no more is read: the bottleneck's buffer. It is also how late the machine
+	// may wake us without losing any of the rate.
+	queue = 250 * time.Millisecond
 	// slice is how much of a transfer is let through at once.
 	slice = 5 * time.Millisecond
 	// nap is the shortest sleep; shorter debts are carried on.
@@ -43,6 +45,8 @@ type Link struct {
 	loss      float64
 	down, up  *clock
 	held      spans // in which something was held back
+
+	payload, wire atomic.Int64 // handed over
 }
 
 // New returns a link with rates in bits per second, of which zero means
@@ -77,17 +81,22 @@ func (l *Link) RoundTrip(ctx context.Context) error {
 	}
 }
 
-// Received returns how many bytes have come down the link so far, as the wire
+// Received returns how many bytes have been handed over so far, as the wire
 // counts them: headers included.
-func (l *Link) Received() int64 { return l.down.carried().wire }
+func (l *Link) Received() int64 { return l.wire.Load() }
+
+func (l *Link) received(c carried) {
+	l.payload.Add(c.payload)
+	l.wire.Add(c.wire)
+}
 
 // Sent returns how many bytes have gone up the link so far, as the wire counts
 // them.
 func (l *Link) Sent() int64 { return l.up.carried().wire }
 
-// Payload returns how many bytes have come down and gone up without the
-// headers of their segments.
-func (l *Link) Payload() (down, up int64) { return l.down.carried().payload, l.up.carried().payload }
+// Payload returns how many bytes have been handed over and gone up, without
+// the headers of their segments.
+func (l *Link) Payload() (down, up int64) { return l.payload.Load(), l.up.carried().payload }
 
 // Held returns for how long something was held back so far, by a rate or by
 // the round trip: time in which the link was waited for and not the far side.
@@ -115,48 +124,38 @@ type clock struct {
 	rate float64 // bytes a second; zero is unlimited
 
 	mu     sync.Mutex
-	passed time.Time // when the link is free again; zero: it was never used
+	passed time.Time // when the link is free again
 	total  carried
 }
 
 // carried is what has gone one way.
 type carried struct{ payload, wire int64 }
 
-// take books what is sent and returns how long to wait until it has passed.
-func (c *clock) take(sent carried) time.Duration {
+// take books what came at a time, and returns when the link begins to carry it
+// and when it has done so. Being called late costs nothing, since the times
+// follow from when things came.
+func (c *clock) take(came time.Time, sent carried) (begins, passed time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.total.payload += sent.payload
 	c.total.wire += sent.wire
 	if c.rate <= 0 {
-		return 0
+		return came, came
 	}
-	now := time.Now()
-	switch earliest := now.Add(-credit); {
-	case c.passed.IsZero():
-		c.passed = now
-	case c.passed.Before(earliest):
-		c.passed = earliest
+	begins = c.passed
+	if begins.Before(came) {
+		begins = came
 	}
-	c.passed = c.passed.Add(time.Duration(float64(sent.wire) / c.rate * float64(time.Second)))
-	return c.passed.Sub(now)
-}
-
-// idle takes the credit away: time in which nothing was sent saves nothing.
-func (c *clock) idle() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := time.Now(); c.passed.Before(now) {
-		c.passed = now
-	}
+	c.passed = begins.Add(time.Duration(float64(sent.wire) / c.rate * float64(time.Second)))
+	return begins, c.passed
 }
 
 // atOnce is how many bytes may be let through together.
 func (c *clock) atOnce() int {
 	if c.rate <= 0 {
-		return 256 << 10
+		return 64 << 10
 	}
-	return min(256<<10, max(64, int(c.rate*slice.Seconds())))
+	return min(64<<10, max(64, int(c.rate*slice.Seconds())))
 }
 
 func (c *clock) carried() carried {

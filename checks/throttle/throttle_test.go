@@ -134,8 +134,8 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// Waiting saves nothing up, and a late sleeper catches up with 10 ms at most.
-func TestCredit(t *testing.T) {
+// Waiting saves nothing up, and being late costs nothing.
+func TestIdleAndLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow, far := pipe(t, New(800_000, 0, 0))
 		go func() {
@@ -147,15 +147,25 @@ func TestCredit(t *testing.T) {
 		}()
 		start := time.Now()
 		io.Copy(io.Discard, slow)
-		within(t, "five bursts", time.Since(start), 50*time.Second+5*100*time.Millisecond, 0.1)
+		within(t, "five bursts", time.Since(start), 50*time.Second+100*time.Millisecond, 0.1)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		c := clock{rate: 100_000}
-		c.idle()
-		c.take(carried{1000, 1000}) // 10 ms
+		came := time.Now()
+		c.take(came, carried{1000, 1000}) // 10 ms
 		time.Sleep(time.Second)
-		if wait := c.take(carried{2000, 2000}); wait != 10*time.Millisecond {
-			t.Errorf("after a second of nothing, 20 ms of data wait %v", wait)
+		if _, passed := c.take(came, carried{2000, 2000}); passed.Sub(came) != 30*time.Millisecond {
+			t.Errorf("what came with the first has passed after %v", passed.Sub(came))
+		}
+		if _, passed := c.take(time.Now(), carried{2000, 2000}); time.Until(passed) != 20*time.Millisecond {
+			t.Errorf("after a second of nothing, 20 ms of data take %v", time.Until(passed))
+		}
+		p := pace{due: time.Now(), sent: time.Now().Add(40 * time.Millisecond)}
+		for gap, late := range map[time.Duration]time.Duration{time.Millisecond: 40 * time.Millisecond, time.Second: 0} {
+			now := p.sent.Add(gap)
+			if got := now.Sub(p.came(now)); got != late {
+				t.Errorf("a sender that goes on after %v is made good %v, want %v", gap, got, late)
+			}
 		}
 	})
 }

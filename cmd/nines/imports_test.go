@@ -17,11 +17,12 @@ import (
 // code counts: a test may bring in whatever it needs.
 var mayImport = map[string][]string{
 	"cmd/nines":            {"..."},
-	"checks":               {"checks/throttle"},
+	"checks":               {"checks/browser", "checks/throttle"},
+	"checks/browser":       {},
 	"checks/throttle":      {},
 	"checks/checkstest":    {},
 	"regions":              {"checks"},
-	"prober":               {"regions", "checks"},
+	"prober":               {"regions", "checks", "checks/throttle"},
 	"notifier":             {"notifier/rotation"},
 	"notifier/rotation":    {},
 	"notifier/slack":       {"notifier"},
@@ -45,6 +46,8 @@ var mayImport = map[string][]string{
 // onlyIn is which packages may import a third-party module of weight.
 var onlyIn = map[string][]string{
 	"github.com/miekg/dns":          {"checks", "checks/checkstest"},
+	"github.com/chromedp/chromedp":  {"checks/browser"},
+	"github.com/chromedp/cdproto":   {"checks/browser"},
 	"github.com/slack-go/slack":     {"notifier/slack"},
 	"github.com/twilio/twilio-go":   {"notifier/twilio"},
 	"modernc.org/sqlite":            {"scheduler/store", "prober"},
