@@ -62,7 +62,7 @@ func (p *Prober) measureShaper(ctx context.Context) {
 	var list []regions.Shaped
 	limit := 0.0
 	for _, kbps := range rungs {
-		best, err := measureRung(ctx, kbps)
+		best, err := p.measureRung(ctx, kbps)
 		if err != nil {
 			if ctx.Err() == nil {
 				p.log.Warn("shaper not measured", "err", err)
@@ -87,9 +87,9 @@ func (p *Prober) measureShaper(ctx context.Context) {
 func millis(d time.Duration) float64 { return math.Round(float64(d)/1e4) / 100 }
 
 // measureRung measures one rate, up to three times until it is reached.
-func measureRung(ctx context.Context, kbps float64) (best throttle.Measured, err error) {
+func (p *Prober) measureRung(ctx context.Context, kbps float64) (best throttle.Measured, err error) {
 	for range calibrateTries {
-		m, err := throttle.Measure(ctx, kbps, calibrateRTT, calibrateLong)
+		m, err := p.measure(ctx, kbps, calibrateRTT, calibrateLong)
 		if err != nil {
 			return best, err
 		}

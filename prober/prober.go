@@ -13,8 +13,8 @@
 // done, so that a prober that was killed accounts for the time it was gone.
 //
 // Left to others: what a check does (checks), which slots it has (regions) and
-// what results mean (scheduler). It imports checks, regions and internal
-// packages.
+// what results mean (scheduler). It imports checks and its throttle, regions
+// and internal packages.
 package prober
 
 import (
@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"nines/checks"
+	"nines/checks/throttle"
 	"nines/internal/secret"
 )
 
@@ -61,6 +62,8 @@ type Prober struct {
 	counts counts
 
 	houseEvery time.Duration // houseEvery, but in tests
+	// measure is throttle.Measure, but in tests whose time is not real.
+	measure func(ctx context.Context, kbps float64, rtt, long time.Duration) (throttle.Measured, error)
 
 	clock    *clock
 	spool    *spool
@@ -105,7 +108,7 @@ func New(c Config) (*Prober, error) {
 	if c.SpoolCap <= 0 {
 		c.SpoolCap = 256 << 20
 	}
-	p := &Prober{config: c, base: base, log: c.Log, houseEvery: houseEvery}
+	p := &Prober{config: c, base: base, log: c.Log, houseEvery: houseEvery, measure: throttle.Measure}
 	if p.config.Env.Path == nil {
 		p.config.Env.Path = &checks.Path{}
 	}

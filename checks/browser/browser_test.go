@@ -142,7 +142,7 @@ const document = `<!doctype html><title>Shop</title><meta name=viewport content=
 <img src=/picture.svg width=200 height=200><p id=late></p><p>below</p>
 <script>
 console.error("something is wrong");
-setTimeout(() => { document.getElementById("late").style.height = "200px" }, 300);
+setTimeout(() => { document.getElementById("late").style.height = "200px" }, 900);
 setTimeout(() => { throw new Error("worse") }, 10);
 </script>`
 
@@ -154,6 +154,9 @@ func shop(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/css")
 		io.WriteString(w, "h1{color:green}")
 	case "/picture.svg":
+		// Chromium leaves out shifts within half a second after the viewport's
+		// size was set, which a phone's is at the start.
+		time.Sleep(1200 * time.Millisecond)
 		w.Header().Set("Content-Type", "image/svg+xml")
 		io.WriteString(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="9" height="9" fill="red"/></svg>`)
 	default:

@@ -121,11 +121,13 @@ func (r *relay) connect(addr string) (net.Conn, error) {
 		return nil, err
 	}
 	conn, err := r.dial(r.ctx, host, port)
-	if err != nil {
+	if err != nil { // a dial that ends with the load was not refused
 		r.fail(addr, err)
-		r.mu.Lock()
-		r.refused++
-		r.mu.Unlock()
+		if r.ctx.Err() == nil {
+			r.mu.Lock()
+			r.refused++
+			r.mu.Unlock()
+		}
 		return nil, err
 	}
 	r.mu.Lock()
