@@ -98,6 +98,14 @@ func (p *Profile) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// String is the profile's name, or its figures.
+func (p Profile) String() string {
+	if p.Name != "" {
+		return p.Name
+	}
+	return fmt.Sprintf("%v/%v kbit/s, %v ms", p.DownKbps, p.UpKbps, p.RTTMS)
+}
+
 func (p Profile) roundTrip() time.Duration {
 	return time.Duration(p.RTTMS * float64(time.Millisecond))
 }
