@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -170,8 +171,9 @@ func TestLoad(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprint("tls ", secure), func(t *testing.T) {
 			s := newSite(t, shop, secure)
+			d := &dialer{}
 			c := Config{
-				URL: s.URL + "/moved", Insecure: secure, Header: http.Header{"X-Api": {"topsecret"}},
+				URL: s.URL + "/moved", Dial: d.dial, Insecure: secure, Header: http.Header{"X-Api": {"topsecret"}},
 				Device: Device{UserAgent: "Mozilla/5.0 Chrome/1 Mobile", Width: 412, Height: 823, DPR: 1.75, Mobile: true, Touch: true},
 				Failed: func(*Page) bool { return true },
 			}
@@ -179,8 +181,13 @@ func TestLoad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			for _, addr := range d.asked {
+				if !strings.Contains(s.URL, addr) {
+					t.Errorf("Chromium runs an errand to %s", addr)
+				}
+			}
 			if p.Status != 200 || p.Redirects != 1 || p.Requests != 5 || p.ConsoleErrors != 2 || p.Refused != 0 || !bytes.Contains(p.Body, []byte("Welcome")) {
-				t.Errorf("status %d, %d redirects, %d requests, %d errors, %d refused, body of %d", p.Status, p.Redirects, p.Requests, p.ConsoleErrors, p.Refused, len(p.Body))
+				t.Errorf("status %d, %d redirects, %d requests, %d errors, %d refused, body of %d; dialled %v", p.Status, p.Redirects, p.Requests, p.ConsoleErrors, p.Refused, len(p.Body), d.asked)
 			}
 			if !(0 < p.FirstByte && p.FirstByte <= p.DOMContentLoaded && p.DOMContentLoaded <= p.Load && 0 < p.LCP) || p.CLS <= 0.01 || p.CLS > 1 || p.Bytes < 500 {
 				t.Errorf("first byte %v, parsed %v, loaded %v, painted %v, moved %v, %d bytes", p.FirstByte, p.DOMContentLoaded, p.Load, p.LCP, p.CLS, p.Bytes)
@@ -354,4 +361,48 @@ func TestFailures(t *testing.T) {
 		Load(ctx, Config{Program: chromium(t), URL: hang.URL, Dial: (&dialer{}).dial, MaxRequests: 10, MaxBytes: 1 << 20, MaxBody: 1000})
 		nothingLeft(t)
 	})
+}
+
+// Should this whole program be killed, the kernel ends Chromium, and the next
+// load removes the folder.
+func TestKilled(t *testing.T) {
+	hang := newSite(t, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, false)
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), "NINES_BROWSER_TEST_LOAD="+hang.URL)
+	chromium(t)
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	mine := fmt.Sprintf("%s%d-", folderPrefix, child.Process.Pid)
+	await := func(what string, ok func() bool) {
+		t.Helper()
+		for range 300 {
+			if ok() {
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		t.Errorf("%s not within 30 s: %v", what, processes(mine))
+	}
+	await("the page is asked for", func() bool { return hang.asked("/") != nil })
+	if len(processes(mine)) == 0 {
+		t.Error("Chromium's processes are not found, so that nothing is tested")
+	}
+	child.Process.Kill()
+	child.Wait()
+	await("Chromium ends", func() bool { return len(processes(mine)) == 0 })
+	sweep()
+	if dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), mine+"*")); len(dirs) > 0 {
+		t.Errorf("folders remain: %v", dirs)
+	}
+}
+
+func TestMain(m *testing.M) {
+	if target := os.Getenv("NINES_BROWSER_TEST_LOAD"); target != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		Load(ctx, Config{Program: Find(), URL: target, Dial: (&dialer{}).dial, MaxRequests: 10, MaxBytes: 1 << 20, MaxBody: 1000})
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
 }

@@ -69,6 +69,15 @@ var flags = map[string]any{
 	"noerrdialogs":                           true,
 }
 
+// errands are where Chromium would go by itself. A name that cannot exist
+// (RFC 6761) takes their place, which the relay refuses without a word.
+var errands = []string{
+	"gaia-url", "lso-url", "google-apis-url", "oauth-account-manager-url", "variations-server-url",
+	"variations-insecure-server-url", "gcm-checkin-url", "gcm-registration-url", "optimization-guide-service-get-hints-url",
+}
+
+const errandHost = "errand.invalid"
+
 // start starts Chromium and connects to it.
 func start(ctx context.Context, c Config, through *relay) (*running, error) {
 	dir, err := os.MkdirTemp("", folderPrefix+strconv.Itoa(os.Getpid())+"-")
@@ -92,6 +101,9 @@ func start(ctx context.Context, c Config, through *relay) (*running, error) {
 	}
 	for name, value := range flags {
 		options = append(options, chromedp.Flag(name, value))
+	}
+	for _, name := range errands {
+		options = append(options, chromedp.Flag(name, "https://"+errandHost+"/"))
 	}
 	if c.Insecure {
 		options = append(options, chromedp.IgnoreCertErrors)

@@ -96,7 +96,9 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		w.WriteHeader(http.StatusProxyAuthRequired)
 		return
 	}
-	switch {
+	switch host, _, _ := net.SplitHostPort(in.Host); {
+	case host == errandHost:
+		refuse(w, http.StatusBadGateway)
 	case in.Method == http.MethodConnect:
 		r.tunnel(w, in)
 	case in.URL.Scheme == "http" && in.URL.Host != "":
