@@ -39,7 +39,7 @@ var kinds = map[string]Kind{
 	"http":      {"an HTTP or HTTPS request and what its answer must be", func() Options { return newHTTP() }},
 	"dns":       {"a DNS question and what its answer must be", func() Options { return newDNS() }},
 	"tls":       {"a TLS handshake and how long its certificate is valid", func() Options { return newTLS() }},
-	"bandwidth": {"an HTTP request over a throttled connection", func() Options { return newBandwidth() }},
+	"bandwidth": {"an HTTP request, an upload or a whole page over a slow network", func() Options { return newBandwidth() }},
 }
 
 // KindNames returns the names of all kinds in alphabetical order.

@@ -1,8 +1,10 @@
 package prober
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -61,6 +63,19 @@ func TestCalibrationLimits(t *testing.T) {
 	told := p.calibration.tell(now)
 	if len(told) != len(rungs) || told[2] != (regions.Shaped{AskedKbps: 50_000, Kbps: 30_000, AskedRTTMS: 40, RTTMS: 40}) {
 		t.Errorf("the scheduler is told %+v", told)
+	}
+	p.calibration.told = time.Time{}
+	packed, err := p.shipper.pack(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unpacked, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var batch regions.Batch
+	if err := json.NewDecoder(unpacked).Decode(&batch); err != nil || !slices.Equal(batch.Shaper, told) {
+		t.Errorf("a batch tells %+v: %v", batch.Shaper, err)
 	}
 	if again := p.calibration.tell(now.Add(tellEvery / 2)); again != nil {
 		t.Errorf("and again %+v", again)
