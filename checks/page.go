@@ -313,8 +313,10 @@ func (l *pageLoad) outcome(p *browser.Page, f finding) Outcome {
 		}
 	}
 	out := Outcome{Status: f.status, Reason: f.reason, Detail: f.detail, Facts: facts, Took: p.Load}
+	if p.Active > 0 {
+		facts["throttled_share"] = math.Round(min(1, l.link.Held().Seconds()/p.Active.Seconds())*1000) / 1000
+	}
 	if p.Load > 0 && p.FirstByte > 0 {
-		facts["throttled_share"] = math.Round(min(1, l.link.Held().Seconds()/p.Load.Seconds())*1000) / 1000
 		out.Phases = Phases{phaseFirstByte: MillisOf(p.FirstByte), phaseTransfer: MillisOf(max(0, p.Load-p.FirstByte))}
 	}
 	if out.Status == "" {

@@ -83,6 +83,8 @@ type Page struct {
 	Refused          int // of those, the ones that Dial did not connect
 	Bytes            int64
 	ConsoleErrors    int
+	// Active is from the first request to when the last one so far ended.
+	Active time.Duration
 
 	Screenshot []byte // PNG; when Failed said so
 	Archive    []byte // HAR 1.2; when Failed said so

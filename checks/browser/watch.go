@@ -47,6 +47,7 @@ type watch struct {
 	loaders  map[cdp.LoaderID]bool
 	requests int
 	busy     int       // under way
+	first    time.Time // when the first request was made
 	changed  time.Time // when busy last was
 	errors   int
 	excess   bool
@@ -293,6 +294,9 @@ func (w *watch) sent(ev *network.EventRequestWillBeSent) {
 	w.requests++
 	w.busy++
 	w.changed = time.Now()
+	if w.first.IsZero() {
+		w.first = w.changed
+	}
 	if ev.Type == network.ResourceTypeDocument && ev.FrameID == w.main {
 		w.document = e
 		w.loaders[ev.LoaderID] = true
@@ -402,6 +406,10 @@ func (w *watch) measure(whole context.Context) {
 	document := w.document
 	w.page.Requests, w.page.ConsoleErrors = w.requests, w.errors
 	w.page.Bytes, w.page.Refused = w.relay.counts()
+	w.page.Active = w.changed.Sub(w.first)
+	if w.busy > 0 {
+		w.page.Active = time.Since(w.first)
+	}
 	var answer *network.Response
 	if document != nil {
 		answer = document.response
