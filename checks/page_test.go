@@ -205,11 +205,8 @@ func TestUpload(t *testing.T) {
 	p := Profile{DownKbps: 8000, UpKbps: 2000, RTTMS: 60}
 	b := slowly(server.URL, p)
 	b.Upload, b.Method = 200_000, "PUT"
-	b.Expect.MinKbps = 1000
+	b.Expect.MinKbps = 100
 	r := run(t, b, 20*time.Second, loopback())
-	if r.Status == Degraded {
-		t.Skipf("this machine was too slow just now: %s", r.Detail)
-	}
 	wants(t, r, Up, "")
 	if g := <-seen; g != (got{"PUT", "application/octet-stream", 200_000}) {
 		t.Errorf("the server got %+v", g)
