@@ -92,9 +92,7 @@ func start(ctx context.Context, c Config, through *relay) (*running, error) {
 		chromedp.NoInheritEnv,
 		chromedp.Env("PATH="+os.Getenv("PATH"), "LANG=C.UTF-8", "HOME="+dir, "TMPDIR="+dir, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir, "XDG_RUNTIME_DIR="+dir),
 		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
-			// A group of its own, to end all of it; and the kernel's promise to
-			// end it should we be killed.
-			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+			cmd.SysProcAttr = apart()
 			cmd.Dir = dir
 			r.cmd = cmd
 		}),
