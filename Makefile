@@ -7,7 +7,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # The race detector needs cgo, and cgo a C compiler.
 RACE := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
 
-.PHONY: all build run test race lint generate bench fuzz clean help
+.PHONY: all build run test race lint generate bench bench-throttle fuzz clean help
 
 all: build
 
@@ -32,6 +32,9 @@ generate: ## write again what is made from the code: references, schema, goldens
 bench: ## run the benchmarks; see docs/design.md for the budgets
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+bench-throttle: ## as root: print asked against achieved against the kernel's shaper (3 min)
+	cd checks/throttle && NINES_THROTTLE_TABLE=1 $(GO) test -count 1 -run '^TestTable$$' -timeout 15m
+
 fuzz: ## fuzz every target for FUZZTIME each (default 20s)
 	@for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz'); do \
@@ -43,4 +46,4 @@ clean: ## remove what build made
 	rm -rf bin
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

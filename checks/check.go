@@ -21,6 +21,7 @@ import (
 	"slices"
 	"time"
 
+	"nines/checks/throttle"
 	"nines/internal/secret"
 )
 
@@ -40,7 +41,7 @@ var kinds = map[string]Kind{
 	"icmp":      {"echo requests, as ping sends them", func() Options { return newICMP() }},
 	"tcp":       {"a TCP connection and what is said over it", func() Options { return newTCP() }},
 	"tls":       {"a TLS handshake and how long its certificate is valid", func() Options { return newTLS() }},
-	"bandwidth": {"an HTTP request over a throttled connection", func() Options { return newBandwidth() }},
+	"bandwidth": {"an HTTP request, an upload or a whole page over a slow network", func() Options { return newBandwidth() }},
 }
 
 // KindNames returns the names of all kinds in alphabetical order.
@@ -83,6 +84,14 @@ type Outcome struct {
 	// Took is the time measured by the try itself; zero means that the clock
 	// around the try is used.
 	Took time.Duration
+	// Artifacts are what is worth keeping for the operator; never public.
+	Artifacts []Artifact
+}
+
+// Artifact is one file about a run.
+type Artifact struct {
+	Ext  string // png or har
+	Data []byte
 }
 
 // Env is what a run may use of the machine that it runs on. The zero value
@@ -95,8 +104,14 @@ type Env struct {
 	// Now is the clock for results and for certificates' dates; nil means
 	// time.Now.
 	Now func() time.Time
+	// Path is what is known of how much this machine can carry; nil: nothing.
+	Path *Path
+	// Keep puts a failing run's artifacts away and returns their name, or ""
+	// if they could not be kept; nil: they are thrown away.
+	Keep func(check string, slot time.Time, files []Artifact) string
 
-	nameServer string // host:port in the place of the system's, for tests
+	nameServer string         // host:port in the place of the system's, for tests
+	link       *throttle.Link // what lookups share a run's rates with; nil: nothing
 }
 
 func (e *Env) now() time.Time {

@@ -7,16 +7,20 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nines/checks/throttle"
 )
 
-// Profile is a slow network: rates in kilobits (1000 bits) a second and the
-// round trip, in full, that is added to the real one. In a configuration it is
+// Profile is a slow network: rates in kilobits (1000 bits) a second, as a
+// shaper on the wire counts them, and the round trip, in full, that is added
+// to the real one. In a configuration it is
 // one of the published names, or the three figures.
 type Profile struct {
 	Name     string  `json:"-"` // empty when the figures were given
 	DownKbps float64 `json:"down_kbps" doc:"The rate towards the prober, in kbit/s." example:"1600"`
 	UpKbps   float64 `json:"up_kbps" doc:"The rate from the prober, in kbit/s." example:"750"`
 	RTTMS    float64 `json:"rtt_ms" doc:"The full round trip that is added, in ms." example:"150"`
+	Loss     Share   `json:"loss" doc:"The share of packets that are lost; an approximation; default 0%." example:"1%"`
 }
 
 // profiles are the published ones.
@@ -27,18 +31,18 @@ type Profile struct {
 // (GoogleChrome/lighthouse, docs/throttling.md: 1.6 Mbps down, 750 Kbps up,
 // 150 ms). All of them state the full round trip.
 var profiles = map[string]Profile{
-	"dial":    {"dial", 49, 30, 120},
-	"2g":      {"2g", 280, 256, 800},
-	"edge":    {"edge", 240, 200, 840},
-	"3g-slow": {"3g-slow", 400, 400, 400},
-	"3g":      {"3g", 1600, 768, 300},
-	"3g-fast": {"3g-fast", 1600, 768, 150},
-	"slow-4g": {"slow-4g", 1600, 750, 150},
-	"4g":      {"4g", 9000, 9000, 170},
-	"lte":     {"lte", 12000, 12000, 70},
-	"dsl":     {"dsl", 1500, 384, 50},
-	"cable":   {"cable", 5000, 1000, 28},
-	"fios":    {"fios", 20000, 5000, 4},
+	"dial":    {"dial", 49, 30, 120, 0},
+	"2g":      {"2g", 280, 256, 800, 0},
+	"edge":    {"edge", 240, 200, 840, 0},
+	"3g-slow": {"3g-slow", 400, 400, 400, 0},
+	"3g":      {"3g", 1600, 768, 300, 0},
+	"3g-fast": {"3g-fast", 1600, 768, 150, 0},
+	"slow-4g": {"slow-4g", 1600, 750, 150, 0},
+	"4g":      {"4g", 9000, 9000, 170, 0},
+	"lte":     {"lte", 12000, 12000, 70, 0},
+	"dsl":     {"dsl", 1500, 384, 50, 0},
+	"cable":   {"cable", 5000, 1000, 28, 0},
+	"fios":    {"fios", 20000, 5000, 4, 0},
 }
 
 // ProfileNames returns the names of the published profiles in alphabetical
@@ -50,6 +54,7 @@ const (
 	minKbps  = 1
 	maxKbps  = 1_000_000
 	maxRTTMS = 10_000
+	maxLoss  = 0.5
 )
 
 // UnmarshalText reads a published name.
@@ -70,6 +75,7 @@ type wireProfile struct {
 	DownKbps float64 `json:"down_kbps"`
 	UpKbps   float64 `json:"up_kbps"`
 	RTTMS    float64 `json:"rtt_ms"`
+	Loss     Share   `json:"loss,omitzero"`
 }
 
 // MarshalJSON writes the figures and, if there is one, the name.
@@ -92,8 +98,21 @@ func (p *Profile) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// String is the profile's name, or its figures.
+func (p Profile) String() string {
+	if p.Name != "" {
+		return p.Name
+	}
+	return fmt.Sprintf("%v/%v kbit/s, %v ms", p.DownKbps, p.UpKbps, p.RTTMS)
+}
+
 func (p Profile) roundTrip() time.Duration {
 	return time.Duration(p.RTTMS * float64(time.Millisecond))
+}
+
+// link returns a network of the profile, for one run.
+func (p Profile) link() *throttle.Link {
+	return throttle.New(p.DownKbps*1000, p.UpKbps*1000, p.roundTrip()).Lossy(float64(p.Loss))
 }
 
 // faults says what is wrong with p.
@@ -112,6 +131,9 @@ func (p Profile) faults() []Fault {
 	}
 	if !(0 <= p.RTTMS && p.RTTMS <= maxRTTMS) {
 		faults = append(faults, Fault{"profile.rtt_ms", fmt.Sprintf("is %v; write a number from 0 to %d", p.RTTMS, maxRTTMS)})
+	}
+	if !(0 <= p.Loss && p.Loss <= maxLoss) {
+		faults = append(faults, Fault{"profile.loss", fmt.Sprintf("is %v%%; write a share from 0%% to %v%%", float64(p.Loss)*100, maxLoss*100)})
 	}
 	if len(p.Name) > 40 {
 		faults = append(faults, Fault{"profile", "has a name that is too long"})

@@ -14,11 +14,11 @@ func TestProfiles(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]Profile{
-		`"slow-4g"`: {"slow-4g", 1600, 750, 150},
-		`"EDGE"`:    {"edge", 240, 200, 840},
-		`{"down_kbps":400,"up_kbps":300,"rtt_ms":200}`:                   {"", 400, 300, 200},
-		`{"name":"slow-4g","down_kbps":1,"up_kbps":2,"rtt_ms":3}`:        {"slow-4g", 1, 2, 3}, // the sender's figures
-		`{"name":"of next year","down_kbps":5,"up_kbps":5,"rtt_ms":0.5}`: {"of next year", 5, 5, 0.5},
+		`"slow-4g"`: {"slow-4g", 1600, 750, 150, 0},
+		`"EDGE"`:    {"edge", 240, 200, 840, 0},
+		`{"down_kbps":400,"up_kbps":300,"rtt_ms":200}`:                   {"", 400, 300, 200, 0},
+		`{"name":"slow-4g","down_kbps":1,"up_kbps":2,"rtt_ms":3}`:        {"slow-4g", 1, 2, 3, 0}, // the sender's figures
+		`{"name":"of next year","down_kbps":5,"up_kbps":5,"rtt_ms":0.5}`: {"of next year", 5, 5, 0.5, 0},
 	} {
 		var p Profile
 		if err := json.Unmarshal([]byte(text), &p); err != nil || p != want {

@@ -76,6 +76,11 @@ const (
 	SlowTotal     Reason = "slow.total"
 	SlowFirstByte Reason = "slow.first_byte"
 	SlowRate      Reason = "slow.rate"
+	SlowLoad      Reason = "slow.load"
+	SlowPaint     Reason = "slow.paint"
+	SlowShift     Reason = "slow.shift"
+	SlowWeight    Reason = "slow.weight"
+	SlowConsole   Reason = "slow.console"
 
 	ProberBlocked    Reason = "prober.blocked"
 	ProberBandwidth  Reason = "prober.bandwidth"
@@ -157,6 +162,11 @@ var meanings = map[Reason]string{
 	SlowTotal:     "the whole run took longer than allowed",
 	SlowFirstByte: "the first byte came later than allowed",
 	SlowRate:      "the transfer was slower than allowed",
+	SlowLoad:      "the page was loaded later than allowed",
+	SlowPaint:     "the largest paint of the page came later than allowed",
+	SlowShift:     "the page's layout shifted more than allowed while it loaded",
+	SlowWeight:    "the page asks for more than allowed",
+	SlowConsole:   "the page's scripts report errors",
 
 	ProberBlocked:    "the prober may not reach that address",
 	ProberBandwidth:  "the prober's own network is slower than the profile asked for",

@@ -10,6 +10,8 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/idna"
+
+	"nines/checks/throttle"
 )
 
 // asciiHost returns the form of a host's name that goes over the wire.
@@ -51,7 +53,10 @@ func (e *Env) resolve(ctx context.Context, family, host string) ([]netip.Addr, e
 		var d net.Dialer
 		conn, err := d.DialContext(ctx, network, server)
 		if udp, ok := conn.(*net.UDPConn); ok {
-			return &rcodeConn{udp, &seen}, err
+			return &rcodeConn{udp, &seen, e.link}, err
+		}
+		if e.link != nil && err == nil {
+			conn = e.link.Conn(conn)
 		}
 		return conn, err
 	}}
@@ -104,10 +109,21 @@ func (l *lastRcode) note(rcode int) {
 type rcodeConn struct {
 	*net.UDPConn
 	seen *lastRcode
+	link *throttle.Link // whose rates are paid; nil: none
+}
+
+func (c *rcodeConn) Write(p []byte) (int, error) {
+	if c.link != nil {
+		c.link.Datagram(len(p), true)
+	}
+	return c.UDPConn.Write(p)
 }
 
 func (c *rcodeConn) Read(p []byte) (int, error) {
 	n, err := c.UDPConn.Read(p)
+	if c.link != nil && n > 0 {
+		c.link.Datagram(n, false)
+	}
 	if n >= 12 && p[2]&0x80 != 0 {
 		c.seen.note(int(p[3] & 0x0f))
 	}

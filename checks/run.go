@@ -21,6 +21,11 @@ func (s Spec) Run(ctx context.Context, env *Env, slot time.Time) Result {
 	}
 	r.Status, r.Reason, r.Detail = out.Status, out.Reason, validText(clip(out.Detail, 1024))
 	r.TookMS, r.Phases, r.Facts = MillisOf(out.Took), out.Phases, validFacts(out.Facts)
+	if env.Keep != nil && len(out.Artifacts) > 0 {
+		if name := env.Keep(s.Name, slot, out.Artifacts); name != "" {
+			r.Facts["artifact"] = name
+		}
+	}
 	r.Normalize()
 	return r
 }

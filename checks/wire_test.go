@@ -43,7 +43,7 @@ func fullSpecs(t testing.TB) []Spec {
 		Expr: []Expression{expression(t, "status == 200")},
 	}
 	h := &HTTP{HTTPRequest: request(), Expect: expect}
-	b := &Bandwidth{HTTPRequest: request(), Profile: pt(t, "slow-4g"), Expect: BandwidthExpect{expect, time.Second, 100}}
+	b := &Bandwidth{HTTPRequest: request(), Profile: pt(t, "slow-4g"), Expect: BandwidthExpect{expect, time.Second, 100, PageExpect{}}}
 	b.Bearer, b.Basic = secret.New("t0ken"), Basic{}
 	tokens := &HTTP{HTTPRequest: newHTTPRequest(7), Expect: HTTPExpect{AllAddresses: true, Headers: map[string]HeaderExpect{}, JSON: map[string]JSONExpect{}}}
 	tokens.URL, tokens.Headers, tokens.Form = "https://example.com/", map[string]secret.String{}, map[string]secret.String{"a": secret.New("b")}

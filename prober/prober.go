@@ -13,8 +13,8 @@
 // done, so that a prober that was killed accounts for the time it was gone.
 //
 // Left to others: what a check does (checks), which slots it has (regions) and
-// what results mean (scheduler). It imports checks, regions and internal
-// packages.
+// what results mean (scheduler). It imports checks and its throttle, regions
+// and internal packages.
 package prober
 
 import (
@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"nines/checks"
+	"nines/checks/throttle"
 	"nines/internal/secret"
 )
 
@@ -39,8 +40,9 @@ type Config struct {
 	Scheduler string        // URL of the scheduler, with a path if it has one
 	Name      string        // who the scheduler must say we are; empty: whoever it says
 	Token     secret.String // tells the scheduler who we are
-	// DataDir is a folder of this prober alone, for the spool and the last
-	// assignment (secrets of checks included); it is created if need be.
+	// DataDir is a folder of this prober alone, for the spool, the last
+	// assignment (secrets of checks included) and the artifacts of failing
+	// runs; it is created if need be.
 	DataDir string
 	Env     checks.Env // what runs may use of this machine
 	// Transport carries requests to the scheduler; nil: one of our own.
@@ -60,6 +62,8 @@ type Prober struct {
 	counts counts
 
 	houseEvery time.Duration // houseEvery, but in tests
+	// measure is throttle.Measure, but in tests whose time is not real.
+	measure func(ctx context.Context, kbps float64, rtt, long time.Duration) (throttle.Measured, error)
 
 	clock    *clock
 	spool    *spool
@@ -67,6 +71,9 @@ type Prober struct {
 	schedule *schedule
 	pool     *pool
 	shipper  *shipper
+
+	calibration calibration
+	artifacts   *artifacts
 
 	recording sync.WaitGroup // results of slots that were not run
 	misses    sometimes      // logs them
@@ -101,7 +108,12 @@ func New(c Config) (*Prober, error) {
 	if c.SpoolCap <= 0 {
 		c.SpoolCap = 256 << 20
 	}
-	p := &Prober{config: c, base: base, log: c.Log, houseEvery: houseEvery}
+	p := &Prober{config: c, base: base, log: c.Log, houseEvery: houseEvery, measure: throttle.Measure}
+	if p.config.Env.Path == nil {
+		p.config.Env.Path = &checks.Path{}
+	}
+	p.artifacts = &artifacts{dir: filepath.Join(c.DataDir, "artifacts"), log: c.Log}
+	p.config.Env.Keep = p.artifacts.keep
 	p.outbox = newOutbox(c.Log)
 	p.spool, err = openSpool(spoolConfig{path: filepath.Join(c.DataDir, "spool.db"), limit: c.SpoolCap, out: p.outbox, log: c.Log})
 	if err != nil {
@@ -138,6 +150,7 @@ func (p *Prober) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { p.listen(ctx) })
 	loops.Go(func() { p.recall(ctx) })
+	loops.Go(func() { p.calibrate(ctx) })
 	var tail sync.WaitGroup // what goes on while runs in flight end
 	tail.Go(func() { p.shipper.run(working) })
 	tail.Go(func() { p.keepHouse(working) })

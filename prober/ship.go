@@ -346,7 +346,15 @@ func (s *shipper) pack(records []*record) (*bytes.Buffer, error) {
 		}
 		head = head[:0]
 	}
-	head = append(head, "]}"...)
+	head = append(head, ']')
+	if shaper := s.p.calibration.tell(time.Now()); shaper != nil {
+		text, err := json.Marshal(shaper)
+		if err != nil {
+			return nil, err
+		}
+		head = append(append(head, `,"shaper":`...), text...)
+	}
+	head = append(head, '}')
 	if _, err := w.Write(head); err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ var (
 	statuses = [...]checks.Status{checks.Up, checks.Degraded, checks.Down, checks.Unknown}
 	faults   = [...]checks.Reason{
 		checks.ProberOverloaded, checks.ProberClock, checks.ProberOffline, checks.ProberStopped, checks.ProberInternal,
-		checks.ProberNetwork, checks.ProberBlocked, checks.ProberBandwidth,
+		checks.ProberNetwork, checks.ProberBlocked, checks.ProberBandwidth, checks.ProberBrowser,
 	}
 )
 

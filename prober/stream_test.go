@@ -61,6 +61,7 @@ func bubbled(t *testing.T, dir string, handler http.Handler) (p *Prober, logged 
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.measure = shaper(1) // real sockets would stop the bubble's time
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()

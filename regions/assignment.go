@@ -66,7 +66,22 @@ type Batch struct {
 	Spool   string    `json:"spool"`
 	Now     time.Time `json:"now"` // the prober's clock when it began to send
 	Entries []Entry   `json:"entries"`
+	// Shaper is how exact the prober's own shaper was when it last measured
+	// it, now and then; empty: nothing new.
+	Shaper []Shaped `json:"shaper,omitempty"`
 }
+
+// Shaped is one rate and round trip that a prober's shaper was asked for, and
+// what it achieved on loopback.
+type Shaped struct {
+	AskedKbps  float64 `json:"asked_kbps"`
+	Kbps       float64 `json:"kbps"`
+	AskedRTTMS float64 `json:"asked_rtt_ms"`
+	RTTMS      float64 `json:"rtt_ms"`
+}
+
+// MaxShaped is how many of them a batch may have.
+const MaxShaped = 16
 
 // Entry is one result and its number in the spool. Numbers are used once.
 type Entry struct {

@@ -107,6 +107,8 @@ var (
 	outboxDepth     = desc("nines_outbox_depth", "Notices that are due and not sent.")
 	proberConnected = desc("nines_prober_connected", "Whether the prober has its stream open.", "prober", "region")
 	proberOffset    = desc("nines_prober_clock_offset_seconds", "The prober's clock minus ours.", "prober", "region")
+	shaperRate      = desc("nines_prober_shaper_kbps", "What the prober's own shaper achieved on loopback at a rate, as it last measured.", "prober", "region", "asked_kbps")
+	shaperTrip      = desc("nines_prober_shaper_rtt_seconds", "The round trip that the prober's own shaper achieved at a rate and a round trip asked for.", "prober", "region", "asked_kbps", "asked_rtt_ms")
 )
 
 // Describe implements prometheus.Collector. It names nothing: what there is
@@ -126,6 +128,15 @@ func (c standing) Collect(to chan<- prometheus.Metric) {
 	for _, p := range c.s.fleet.Status() {
 		gauge(to, proberConnected, truth(p.Connected), p.Prober, p.Region)
 		gauge(to, proberOffset, p.Offset.Seconds(), p.Prober, p.Region)
+		told := map[string]bool{} // a prober may say one thing twice
+		for _, m := range p.Shaper {
+			asked, trip := strconv.FormatFloat(m.AskedKbps, 'f', -1, 64), strconv.FormatFloat(m.AskedRTTMS, 'f', -1, 64)
+			if !told[asked] {
+				told[asked] = true
+				gauge(to, shaperRate, m.Kbps, p.Prober, p.Region, asked)
+				gauge(to, shaperTrip, m.RTTMS/1000, p.Prober, p.Region, asked, trip)
+			}
+		}
 	}
 	if open, err := c.s.store.OpenIncidents(ctx); err == nil {
 		counts := map[string]float64{"triggered": 0, "acknowledged": 0}

@@ -390,7 +390,45 @@ func (p public) latency(ctx context.Context, check string, now time.Time) (*stat
 		took := byRegion[region]
 		told.ByRegion = append(told.ByRegion, statuspage.RegionLatency{Region: region, N: len(took), P50: percentile(took, 50), P95: percentile(took, 95)})
 	}
-	return told, nil
+	var err error
+	told.ByProfile, err = p.byProfile(ctx, check, from, now)
+	return told, err
+}
+
+// profilesShown bounds how many checks one page compares.
+const profilesShown = 12
+
+// byProfile reads how long the public bandwidth checks of one's group took. Of
+// a check that is none, or in no group but its own, there is that check alone.
+func (p public) byProfile(ctx context.Context, check string, from, now time.Time) ([]statuspage.ProfileLatency, error) {
+	c := p.s.config.Load()
+	this := c.Check(check)
+	if this == nil || this.Kind != "bandwidth" {
+		return nil, nil
+	}
+	var list []statuspage.ProfileLatency
+	for i := range c.Checks {
+		other := &c.Checks[i]
+		options, slow := other.Spec.Options.(*checks.Bandwidth)
+		if !slow || !other.Public || other != this && (this.Group == "" || other.Group != this.Group) || len(list) == profilesShown {
+			continue
+		}
+		var took []time.Duration
+		for r, err := range p.s.store.Results(ctx, other.Name, from, now) {
+			if err != nil {
+				return nil, err
+			}
+			if r.Status == checks.Up || r.Status == checks.Degraded {
+				took = append(took, time.Duration(r.TookMS*float64(time.Millisecond)))
+			}
+		}
+		if len(took) > 0 {
+			list = append(list, statuspage.ProfileLatency{
+				Check: other.Name, Profile: options.Profile.String(), N: len(took), P50: percentile(took, 50), P95: percentile(took, 95),
+			})
+		}
+	}
+	return list, nil
 }
 
 // percentile returns the p-th percentile by the nearest rank; there is at

@@ -40,8 +40,12 @@ type Config struct {
 	Channels map[string]notifier.Channel // by name: slack, sms, voice, email
 	// Listener is where the HTTP server listens; nil: Config.Listen.
 	Listener net.Listener
-	Log      *slog.Logger     // nil: discarded
-	Now      func() time.Time // nil: time.Now
+	// Artifacts is the folder of the folders of probers that run in this
+	// process, of whose failing runs the API hands out what was kept; empty:
+	// there are none.
+	Artifacts string
+	Log       *slog.Logger     // nil: discarded
+	Now       func() time.Time // nil: time.Now
 }
 
 // Scheduler is the running server.
@@ -109,7 +113,7 @@ func New(c Config) (*Scheduler, error) {
 	}
 	s.api, err = api.New(api.Config{
 		Token:  func() secret.String { return s.config.Load().APIToken },
-		Config: s.config.Load, Store: s.store, Incidents: s, Operator: s, Quarantiner: s, Watcher: watcher{s}, Reporter: watcher{s}, Now: s.now, Log: s.log,
+		Config: s.config.Load, Store: s.store, Incidents: s, Operator: s, Quarantiner: s, Watcher: watcher{s}, Reporter: watcher{s}, Artifacts: c.Artifacts, Now: s.now, Log: s.log,
 	})
 	if err != nil {
 		return nil, err

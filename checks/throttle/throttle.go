@@ -1,32 +1,38 @@
 // Package throttle makes connections as slow as a network that one does not
-// have: a rate down, a rate up and a round trip. It works on whole connections
-// beneath TLS, so that handshakes and headers pay as they would.
+// have: a rate down, a rate up, a round trip and, if asked for, loss. It works
+// beneath TLS and QUIC, so that handshakes and headers pay as they would, and
+// needs no privilege: it holds back what has come and what is to go.
 //
-// All connections of a Link share its rates. The round trip is paid where a
-// real one would be: once for connecting, and again each time that the caller
-// writes after it has read, since what comes next answers what was written.
-// It is paid in full before the write.
+// All connections of a Link share its rates, which are those of the wire, as a
+// kernel's shaper counts them: each segment of up to 1448 bytes has 66 bytes of
+// headers besides (Ethernet 14, IPv4 20, TCP 32 with timestamps, RFC 7323).
 //
-// What it leaves out: loss, and TCP's slow start over the longer round trip,
-// which costs a real network a few more round trips where rate and round trip
-// are both large. Protocols that write while they read, such as HTTP/2, would
-// pay for turns that are none; keep to one request at a time.
+// The round trip is a delay line on the way down: whatever comes is handed
+// over that much later. An exchange therefore pays it once, whoever speaks
+// first and however much the two overlap; connecting pays it by RoundTrip,
+// which callers call where an exchange happens beside the link's connections.
+//
+// What it leaves out: TCP's slow start over the longer round trip, which costs
+// a real network a few more round trips where rate and round trip are both
+// large, and the room that acknowledgements take up. Loss is an approximation,
+// see Lossy.
 //
 // It imports nothing of this module.
 package throttle
 
 import (
 	"context"
-	"net"
-	"os"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	// credit is how far a direction may lag behind its rate and still catch up:
-	// what sleeping too long costs is made good, but no more than this.
-	credit = 10 * time.Millisecond
+	// queue is how long what has come may wait for its turn at the rate before
+	// no more is read: the bottleneck's buffer. It is also how late the machine
+	// may wake us without losing any of the rate.
+	queue = 250 * time.Millisecond
 	// slice is how much of a transfer is let through at once.
 	slice = 5 * time.Millisecond
 	// nap is the shortest sleep; shorter debts are carried on.
@@ -36,7 +42,11 @@ const (
 // Link is a slow network. It may be used by several connections at once.
 type Link struct {
 	roundTrip time.Duration
+	loss      float64
 	down, up  *clock
+	held      spans // in which something was held back
+
+	payload, wire atomic.Int64 // handed over
 }
 
 // New returns a link with rates in bits per second, of which zero means
@@ -45,9 +55,22 @@ func New(down, up float64, roundTrip time.Duration) *Link {
 	return &Link{roundTrip: roundTrip, down: &clock{rate: down / 8}, up: &clock{rate: up / 8}}
 }
 
+// Lossy makes the link lose a share of its packets, from 0 to 1, and returns
+// it. It is to be called before the link is used. A datagram that is lost does
+// not come. A segment of a TCP connection comes late and is paid for twice: by
+// a round trip and a quarter, after which a sender notices (RFC 8985) and has
+// sent again, and by 25 ms at least; what is behind it waits. That a real
+// sender also slows down is left out.
+func (l *Link) Lossy(share float64) *Link {
+	l.loss = share
+	return l
+}
+
 // RoundTrip waits for one round trip, or until ctx ends. Call it where an
 // exchange happens beside the link's connections: a lookup, or connecting.
 func (l *Link) RoundTrip(ctx context.Context) error {
+	now := time.Now()
+	l.held.add(now, now.Add(l.roundTrip))
 	timer := time.NewTimer(l.roundTrip)
 	defer timer.Stop()
 	select {
@@ -58,11 +81,42 @@ func (l *Link) RoundTrip(ctx context.Context) error {
 	}
 }
 
-// Received returns how many bytes have come down the link so far.
-func (l *Link) Received() int64 { return l.down.total() }
+// Received returns how many bytes have been handed over so far, as the wire
+// counts them: headers included.
+func (l *Link) Received() int64 { return l.wire.Load() }
 
-// Sent returns how many bytes have gone up the link so far.
-func (l *Link) Sent() int64 { return l.up.total() }
+func (l *Link) received(c carried) {
+	l.payload.Add(c.payload)
+	l.wire.Add(c.wire)
+}
+
+// Sent returns how many bytes have gone up the link so far, as the wire counts
+// them.
+func (l *Link) Sent() int64 { return l.up.carried().wire }
+
+// Payload returns how many bytes have been handed over and gone up, without
+// the headers of their segments.
+func (l *Link) Payload() (down, up int64) { return l.payload.Load(), l.up.carried().payload }
+
+// Held returns for how long something was held back so far, by a rate or by
+// the round trip: time in which the link was waited for and not the far side.
+func (l *Link) Held() time.Duration { return l.held.until(time.Now()) }
+
+// lost reports how many of n packets are lost.
+func (l *Link) lost(n int) (lost int) {
+	if l.loss <= 0 {
+		return 0
+	}
+	for range n {
+		if rand.Float64() < l.loss {
+			lost++
+		}
+	}
+	return lost
+}
+
+// recovery is how much later a lost segment comes.
+func (l *Link) recovery() time.Duration { return max(l.roundTrip*5/4, 25*time.Millisecond) }
 
 // clock is one direction: the virtual time at which all that was let through
 // so far has passed at the rate.
@@ -71,208 +125,68 @@ type clock struct {
 
 	mu     sync.Mutex
 	passed time.Time // when the link is free again
-	bytes  int64
+	total  carried
 }
 
-// take books n bytes and returns how long to wait until they have passed.
-func (c *clock) take(n int) time.Duration {
+// carried is what has gone one way.
+type carried struct{ payload, wire int64 }
+
+// take books what came at a time, and returns when the link begins to carry it
+// and when it has done so. Being called late costs nothing, since the times
+// follow from when things came.
+func (c *clock) take(came time.Time, sent carried) (begins, passed time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bytes += int64(n)
+	c.total.payload += sent.payload
+	c.total.wire += sent.wire
 	if c.rate <= 0 {
-		return 0
+		return came, came
 	}
-	now := time.Now()
-	if earliest := now.Add(-credit); c.passed.Before(earliest) {
-		c.passed = earliest
+	begins = c.passed
+	if begins.Before(came) {
+		begins = came
 	}
-	c.passed = c.passed.Add(time.Duration(float64(n) / c.rate * float64(time.Second)))
-	return c.passed.Sub(now)
-}
-
-// idle takes the credit away: time in which nothing was sent saves nothing.
-func (c *clock) idle() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := time.Now(); c.passed.Before(now) {
-		c.passed = now
-	}
+	c.passed = begins.Add(time.Duration(float64(sent.wire) / c.rate * float64(time.Second)))
+	return begins, c.passed
 }
 
 // atOnce is how many bytes may be let through together.
 func (c *clock) atOnce() int {
 	if c.rate <= 0 {
-		return 1 << 20
+		return 64 << 10
 	}
-	return max(64, int(c.rate*slice.Seconds()))
+	return min(64<<10, max(64, int(c.rate*slice.Seconds())))
 }
 
-func (c *clock) total() int64 {
+func (c *clock) carried() carried {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.bytes
+	return c.total
 }
 
-// Conn returns conn slowed down to the link. Connecting must be paid for
-// before, with RoundTrip.
-func (l *Link) Conn(conn net.Conn) net.Conn {
-	return &slowConn{Conn: conn, link: l, closed: make(chan struct{}), listening: true}
+// spans adds up stretches of time, counting what they share once. They must
+// come in the order of their beginnings.
+type spans struct {
+	mu    sync.Mutex
+	total time.Duration
+	end   time.Time // of the latest
 }
 
-type slowConn struct {
-	net.Conn
-	link          *Link
-	reads, writes deadline
-
-	once   sync.Once
-	closed chan struct{}
-
-	mu        sync.Mutex
-	listening bool // the last thing done was reading: a write begins a turn
-}
-
-// Read returns at most a slice of what has come, when it would have come.
-func (c *slowConn) Read(p []byte) (int, error) {
-	if most := c.link.down.atOnce(); len(p) > most {
-		p = p[:most]
+func (s *spans) add(from, to time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if from.Before(s.end) {
+		from = s.end
 	}
-	before := time.Now()
-	n, err := c.Conn.Read(p)
-	if time.Since(before) >= nap {
-		c.link.down.idle() // the link has waited for the other side
-	}
-	c.mu.Lock()
-	c.listening = true
-	c.mu.Unlock()
-	// What has been read is handed over even when the deadline passes
-	// meanwhile; the next Read will say so.
-	c.sleep(c.link.down.take(n), &c.reads)
-	return n, err
-}
-
-// Write sends p, a slice at a time, each when the link has carried it.
-func (c *slowConn) Write(p []byte) (int, error) {
-	if err := c.turn(); err != nil {
-		return 0, err
-	}
-	written := 0
-	for {
-		part := p[written:min(len(p), written+c.link.up.atOnce())]
-		if err := c.sleep(c.link.up.take(len(part)), &c.writes); err != nil {
-			return written, err
-		}
-		n, err := c.Conn.Write(part)
-		if written += n; err != nil || written == len(p) {
-			return written, err
-		}
+	if to.After(from) {
+		s.total += to.Sub(from)
+		s.end = to
 	}
 }
 
-// turn pays the round trip when the caller begins to speak again.
-func (c *slowConn) turn() error {
-	c.mu.Lock()
-	begins := c.listening
-	c.listening = false
-	c.mu.Unlock()
-	if !begins {
-		return nil
-	}
-	if err := c.sleep(c.link.roundTrip, &c.writes); err != nil {
-		return err
-	}
-	c.link.up.idle()
-	c.link.down.idle()
-	return nil
-}
-
-// sleep waits for d, until the deadline or until the connection is closed.
-func (c *slowConn) sleep(d time.Duration, until *deadline) error {
-	if d < nap {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-until.passed():
-		return os.ErrDeadlineExceeded
-	case <-c.closed:
-		return net.ErrClosed
-	}
-}
-
-func (c *slowConn) Close() error {
-	c.once.Do(func() { close(c.closed) })
-	return c.Conn.Close()
-}
-
-func (c *slowConn) SetDeadline(t time.Time) error {
-	c.reads.set(t)
-	c.writes.set(t)
-	return c.Conn.SetDeadline(t)
-}
-
-func (c *slowConn) SetReadDeadline(t time.Time) error {
-	c.reads.set(t)
-	return c.Conn.SetReadDeadline(t)
-}
-
-func (c *slowConn) SetWriteDeadline(t time.Time) error {
-	c.writes.set(t)
-	return c.Conn.SetWriteDeadline(t)
-}
-
-// deadline is a time that sleepers can wait for. Its zero value never passes.
-type deadline struct {
-	mu     sync.Mutex
-	timer  *time.Timer
-	series int           // counts the times that were set, so that an old timer is not heeded
-	over   chan struct{} // closed when the time has passed
-	isOver bool
-}
-
-// passed returns a channel that is closed once the deadline has passed.
-func (d *deadline) passed() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.over == nil {
-		d.over = make(chan struct{})
-	}
-	return d.over
-}
-
-// set moves the deadline, also for those who wait; the zero time means none.
-func (d *deadline) set(t time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.timer != nil {
-		d.timer.Stop()
-	}
-	if d.over == nil || d.isOver {
-		d.over, d.isOver = make(chan struct{}), false
-	}
-	d.series++
-	if t.IsZero() {
-		return
-	}
-	left := time.Until(t)
-	if left <= 0 {
-		d.pass()
-		return
-	}
-	series := d.series
-	d.timer = time.AfterFunc(left, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.series == series {
-			d.pass()
-		}
-	})
-}
-
-// pass wakes the sleepers. The caller holds mu.
-func (d *deadline) pass() {
-	close(d.over)
-	d.isOver = true
+// until returns what lies before now.
+func (s *spans) until(now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total - max(0, s.end.Sub(now))
 }

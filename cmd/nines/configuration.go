@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"nines/checks"
 	"nines/scheduler/config"
 )
 
@@ -74,12 +76,36 @@ warning and does not change the exit code.`,
 		if err != nil {
 			return err
 		}
+		for _, w := range browserWarnings(cfg, checks.HasBrowser()) {
+			fmt.Fprintln(cmd.ErrOrStderr(), w+" (warning)")
+		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s in %s, %s, %s, %s\n", *path,
 			plural(len(cfg.Checks), "check"), plural(len(cfg.Regions), "region"), plural(len(cfg.SLAs), "SLA"),
 			plural(len(cfg.Rotations), "rotation"), plural(len(cfg.People), "person"))
 		return err
 	}
 	return cmd
+}
+
+// browserWarnings says which checks will not find the browser that they need:
+// those of regions that would be probed from this machine, if it has none.
+func browserWarnings(cfg *config.Config, has bool) []string {
+	if has {
+		return nil
+	}
+	here := map[string]bool{}
+	for _, r := range localRegions(cfg) {
+		here[r.Name] = true
+	}
+	var warnings []string
+	for i := range cfg.Checks {
+		c := &cfg.Checks[i]
+		loads, ok := c.Spec.Options.(interface{ NeedsBrowser() bool })
+		if ok && loads.NeedsBrowser() && slices.ContainsFunc(c.Regions, func(name string) bool { return here[name] }) {
+			warnings = append(warnings, fmt.Sprintf("checks[%s].page: no chromium is found on this machine, so runs from here will be unknown (prober.browser); install it, or name it in NINES_BROWSER", c.Name))
+		}
+	}
+	return warnings
 }
 
 func newSchema() *cobra.Command {

@@ -72,7 +72,7 @@ func openSystem(path string, cfg *config.Config, local bool, listener net.Listen
 		return nil, err
 	}
 	s.server, err = scheduler.New(scheduler.Config{
-		Config: full, Store: s.store, Channels: channels, Listener: s.listener, Log: log,
+		Config: full, Store: s.store, Channels: channels, Listener: s.listener, Artifacts: probersFolder(cfg), Log: log,
 	})
 	return s, err
 }
@@ -249,6 +249,11 @@ func (s *system) startProbers(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
+// probersFolder is where local probers have their folders: beside the store.
+func probersFolder(cfg *config.Config) string {
+	return strings.TrimSuffix(cfg.Store, filepath.Ext(cfg.Store)) + "-probers"
+}
+
 func (s *system) startProber(ctx context.Context, name string, env checks.Env) error {
 	if _, ok := s.running[name]; ok {
 		return nil
@@ -257,7 +262,7 @@ func (s *system) startProber(ctx context.Context, name string, env checks.Env) e
 		Scheduler: s.baseURL(),
 		Name:      name,
 		Token:     s.tokens[name],
-		DataDir:   filepath.Join(strings.TrimSuffix(s.cfg.Store, filepath.Ext(s.cfg.Store))+"-probers", name),
+		DataDir:   filepath.Join(probersFolder(s.cfg), name),
 		Env:       env,
 		Log:       s.log.With("prober", name),
 		Version:   version,

@@ -68,6 +68,7 @@ type Config struct {
 	Quarantiner Quarantiner
 	Watcher     Watcher
 	Reporter    Reporter
+	Artifacts   string // the folder of this process's probers' folders; empty: there are none
 	Now         func() time.Time
 	Log         *slog.Logger
 }

@@ -55,6 +55,7 @@ func (a *API) table() []route {
 			parameter{"rotation", "one rotation; default all"}),
 		with(post(a, "pages/test", "Send a test page to a person", a.testPage), http.StatusAccepted),
 		get(a, "notices/{id}", "How far a notice has come", a.notice),
+		a.raw("artifacts/{prober}/{check}/{file}", "A picture or an HTTP Archive that a prober of this process kept of a failing run", "application/octet-stream", a.artifact),
 		a.raw("openapi.json", "This description; it needs no token", "application/json", a.description),
 	}
 }

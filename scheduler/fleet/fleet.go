@@ -75,6 +75,7 @@ type prober struct {
 	since   time.Time // connected or disconnected since then; zero: never seen
 	heard   time.Time
 	offset  time.Duration
+	shaper  []regions.Shaped
 	version string
 	address string
 
@@ -175,6 +176,8 @@ type Status struct {
 	Version   string        `json:"version,omitempty"`
 	Address   string        `json:"address,omitempty"`
 	Checks    int           `json:"checks"` // given to it
+	// Shaper is how exact its own shaper was when it last said so.
+	Shaper []regions.Shaped `json:"-"`
 }
 
 // Status returns every member, in the order in which Update got them.
@@ -186,7 +189,7 @@ func (f *Fleet) Status() []Status {
 		p := f.probers[m.Prober]
 		list = append(list, Status{
 			Prober: p.Prober, Region: p.Region, Connected: p.stream != nil, Since: p.since, LastSeen: p.heard,
-			Offset: p.offset, Version: p.version, Address: p.address, Checks: p.checks,
+			Offset: p.offset, Version: p.version, Address: p.address, Checks: p.checks, Shaper: p.shaper,
 		})
 	}
 	return list

@@ -422,7 +422,8 @@ func TestStatus(t *testing.T) {
 	r := connect(t, server.URL, "eu-1")
 	r.assignment(t)
 	ahead := time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
-	post(t, server.URL, "eu-1", nil, zip([]byte(`{"spool":"a","now":"`+ahead+`","entries":[]}`)))
+	post(t, server.URL, "eu-1", nil, zip([]byte(`{"spool":"a","now":"`+ahead+`","entries":[],"shaper":[{"asked_kbps":1600,"kbps":1599.5,"asked_rtt_ms":40,"rtt_ms":40.3}]}`)))
+	post(t, server.URL, "eu-1", nil, zip([]byte(`{"spool":"a","now":"`+ahead+`","entries":[]}`))) // says nothing new
 	list := f.Status()
 	if len(list) != 2 || list[0].Prober != "eu-1" || list[1].Prober != "us-1" {
 		t.Fatalf("status %+v", list)
@@ -430,6 +431,9 @@ func TestStatus(t *testing.T) {
 	here := list[0]
 	if !here.Connected || here.Region != "eu" || here.Checks != 3 || time.Since(here.LastSeen) > time.Minute || (here.Offset-time.Hour).Abs() > time.Minute {
 		t.Errorf("status %+v", here)
+	}
+	if want := []regions.Shaped{{AskedKbps: 1600, Kbps: 1599.5, AskedRTTMS: 40, RTTMS: 40.3}}; !slices.Equal(here.Shaper, want) {
+		t.Errorf("the shaper: %+v", here.Shaper)
 	}
 	if there := list[1]; there.Connected || !there.LastSeen.IsZero() || there.Checks != 3 {
 		t.Errorf("status %+v", there)

@@ -36,7 +36,7 @@ func (f *Fleet) serveResults(w http.ResponseWriter, r *http.Request, m Member) e
 	if err != nil {
 		return err
 	}
-	f.hear(m, r, b.Now.Sub(received))
+	f.hear(m, r, b.Now.Sub(received), b.Shaper)
 	ack := regions.Ack{Seqs: []int64{}}
 	if len(b.Entries) > 0 {
 		ack, err = f.ingester.Ingest(r.Context(), m.Prober, m.Region, b)
@@ -58,12 +58,16 @@ func (f *Fleet) serveResults(w http.ResponseWriter, r *http.Request, m Member) e
 	return json.NewEncoder(w).Encode(ack)
 }
 
-// hear notes a sign of life and how far the prober's clock is off.
-func (f *Fleet) hear(m Member, r *http.Request, offset time.Duration) {
+// hear notes a sign of life, how far the prober's clock is off and, if it says
+// so, how exact its shaper is.
+func (f *Fleet) hear(m Member, r *http.Request, offset time.Duration, shaper []regions.Shaped) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if p := f.probers[m.Prober]; p != nil {
 		p.offset, p.version = offset, r.UserAgent()
+		if n := len(shaper); n > 0 && n <= regions.MaxShaped {
+			p.shaper = shaper
+		}
 		f.alive(p)
 	}
 }

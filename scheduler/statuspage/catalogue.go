@@ -164,6 +164,11 @@ var english = catalogue{
 	"chart.p50":          "Median",
 	"chart.p95":          "95th percentile",
 	"chart.now":          "now",
+	"check.profiles":     "Load time by network, last 24 hours",
+	"profiles.label":     "Median %s, 95th percentile %s",
+	"table.network":      "Network",
+	"table.check":        "Check",
+	"table.loadtime":     "Load time",
 
 	"table.day":          "Day",
 	"table.availability": "Available",

@@ -99,6 +99,11 @@ func example() *fake {
 		}
 	}
 	f.checks["cert"] = &CheckPage{}
+	f.checks["mobile"].ByProfile = []ProfileLatency{
+		{"mobile", "slow-4g", 280, 4120 * time.Millisecond, 5890 * time.Millisecond},
+		{"checkout", "1600/750 kbit/s, 150 ms", 281, 2210 * time.Millisecond, 2950 * time.Millisecond},
+		{"not-public", "edge", 280, 31 * time.Second, 40 * time.Second},
+	}
 	return f
 }
 

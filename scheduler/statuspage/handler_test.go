@@ -70,6 +70,7 @@ var paths = map[string]string{
 	"history.html":              "/history",
 	"check.html":                "/checks/shop",
 	"check-empty.html":          "/checks/cert",
+	"check-bandwidth.html":      "/checks/mobile",
 	"incident-open.html":        "/incidents/41",
 	"incident-past.html":        "/incidents/38",
 	"missing.html":              "/checks/nothing",

@@ -41,6 +41,7 @@ func indiscreet() *fake {
 	check.State = "down: CANARY"
 	check.Regions[0].State = "CANARY"
 	check.Regions = append(check.Regions, RegionState{"canary-region", Down})
+	f.checks["shop"].ByProfile = []ProfileLatency{{Check: "canary-private", Profile: "CANARY", N: 1, P50: time.Second}}
 	f.checks["shop"].ByRegion = append(f.checks["shop"].ByRegion, RegionLatency{Region: "canary-region", N: 3})
 	p.SLAs[0].State = "CANARY"
 	return f

@@ -149,6 +149,19 @@ type CheckPage struct {
 	// ByRegion is the same 24 hours region by region, one point each, in any
 	// order. Regions without a run that was up are left out.
 	ByRegion []RegionLatency
+	// ByProfile is the same 24 hours of the checks over slow networks, one
+	// point each: of a check of kind bandwidth, itself and those of its group;
+	// of others, none.
+	ByProfile []ProfileLatency
+}
+
+// ProfileLatency is how long one check took over its slow network: to load
+// the page, or to have the answer.
+type ProfileLatency struct {
+	Check    string // its name
+	Profile  string // the network's name, such as slow-4g, or its figures
+	N        int    // runs that were up, from 1
+	P50, P95 time.Duration
 }
 
 // Latency is response times in buckets of equal length.

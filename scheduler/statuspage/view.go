@@ -158,6 +158,7 @@ type checkData struct {
 	Figures    []figure
 	Latency    Latency
 	Chart      chart
+	Profiles   []profileRow
 	Regions    []regionRow
 	Windows    []windowRow // running and planned
 }
@@ -177,13 +178,14 @@ type regionRow struct {
 
 func (h *Handler) checkData(p *Page, group int, check *Check, more *CheckPage) checkData {
 	d := checkData{
-		glance:  glanceAt(p),
-		Check:   *check,
-		Group:   p.Groups[group].Title,
-		Latency: more.Latency,
-		Chart:   h.words.chart(more.Latency, p.Now),
-		Open:    about(p.Open, check.Name),
-		Past:    about(p.Past, check.Name),
+		glance:   glanceAt(p),
+		Check:    *check,
+		Group:    p.Groups[group].Title,
+		Latency:  more.Latency,
+		Chart:    h.words.chart(more.Latency, p.Now),
+		Profiles: h.words.profileRows(p, check.Name, more.ByProfile),
+		Open:     about(p.Open, check.Name),
+		Past:     about(p.Past, check.Name),
 	}
 	d.Check.State = d.Check.State.known()
 	for _, n := range []int{1, 7, 30, p.Days} {
