@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"nines/internal/peer"
+	"nines/internal/secret"
 )
 
 func needBrowser(t *testing.T) {
