@@ -96,6 +96,7 @@ func (r Rule) staleMilli() int64 {
 // verdict needs. Its zero value says nothing.
 type said struct {
 	at, slot int64 // milliseconds since the Unix epoch
+	last     int64 // At of the last of several results that say the same; of one, at
 	tookMS   float64
 	prober   string
 	status   checks.Status // empty: nothing was said yet
@@ -103,7 +104,8 @@ type said struct {
 }
 
 func saidBy(r *checks.Result) said {
-	return said{r.At.UnixMilli(), r.Slot.UnixMilli(), r.TookMS, r.Prober, r.Status, r.Reason}
+	at := r.At.UnixMilli()
+	return said{at, r.Slot.UnixMilli(), at, r.TookMS, r.Prober, r.Status, r.Reason}
 }
 
 // compare orders what was said in one region by what counts: the later at;
@@ -125,7 +127,7 @@ func decimal(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 
 // silentAt reports whether s gives its region no vote at t, in milliseconds.
 func (s said) silentAt(t, stale int64) bool {
-	return s.status == "" || s.status == checks.Unknown || t < s.at || t-s.at >= stale
+	return s.status == "" || s.status == checks.Unknown || t < s.at || t-s.last >= stale
 }
 
 // vote is what the region has to say at t.
@@ -134,7 +136,7 @@ func (s said) vote(region string, t, stale int64) Vote {
 		return Vote{Region: region, Status: s.status, Reason: s.reason, At: milli(s.at)}
 	}
 	v := Vote{Region: region}
-	if s.status == checks.Unknown && t-s.at < stale {
+	if s.status == checks.Unknown && t-s.last < stale {
 		v.Reason = s.reason // why it is silent
 	}
 	return v

@@ -31,6 +31,34 @@ func (r reportSource) Results(ctx context.Context, check string, from, to time.T
 	return r.store.Results(ctx, check, from, to)
 }
 
+// Rollups implements report.Summaries. Days before a check's first are empty.
+func (r reportSource) Rollups(ctx context.Context, check string, first, last int64, f func(day int64, body []byte) error) error {
+	next := first
+	err := r.store.Rollups(ctx, check, first, last, func(day int64, body []byte) error {
+		if day == next {
+			next++
+		}
+		return f(day, body)
+	})
+	if err != nil || next > last {
+		return err
+	}
+	begins, err := r.store.FirstDay(ctx, check, last+1)
+	for day := first; err == nil && day < min(begins, last+1); day++ {
+		var empty []byte
+		if empty, err = (&report.Rollup{Day: day}).AppendBinary(nil); err == nil {
+			err = f(day, empty)
+		}
+	}
+	return err
+}
+
+// Whole implements report.Summaries.
+func (r reportSource) Whole(ctx context.Context) (time.Time, error) {
+	day, err := r.store.Pruned(ctx)
+	return midnight(day), err
+}
+
 // Quarantines implements report.Source.
 func (r reportSource) Quarantines(ctx context.Context, from, to time.Time) ([]checks.Quarantine, error) {
 	return r.store.Quarantines(ctx, from, to)
@@ -116,13 +144,11 @@ func (s *Scheduler) closeMonth(ctx context.Context, c *config.Config, promise *c
 		return err
 	case closed && !again:
 		return nil
-	case c.Retention > 0 && from.Before(now.Add(-c.Retention)) && closed:
-		return nil // its results are gone in part: it cannot be made again
 	}
 	if known, err := s.anyResult(ctx, promise, from, to); err != nil || !known {
 		return err // there was no month before the first result
 	}
-	r, err := report.Build(ctx, c, promise, month, now, reportSource{s.store})
+	r, err := report.BuildExact(ctx, c, promise, month, now, reportSource{s.store})
 	if err != nil {
 		return err
 	}
@@ -152,11 +178,20 @@ func (s *Scheduler) closeMonth(ctx context.Context, c *config.Config, promise *c
 	return err
 }
 
-// anyResult reports whether a check of the SLA has a result in [from, to).
+// anyResult reports whether a check of the SLA has a result in [from, to), or
+// had one.
 func (s *Scheduler) anyResult(ctx context.Context, promise *config.SLA, from, to time.Time) (bool, error) {
 	for _, check := range promise.Checks {
 		for _, err := range s.store.Outlines(ctx, check, from, to) {
 			return err == nil, err
+		}
+	}
+	first, last := dayNumber(civil.DateOf(from.UTC())), dayNumber(civil.DateOf(to.Add(-1).UTC()))
+	for _, check := range promise.Checks {
+		known := false
+		err := s.store.Rollups(ctx, check, first, last, func(int64, []byte) error { known = true; return nil })
+		if err != nil || known {
+			return known, err
 		}
 	}
 	return false, nil

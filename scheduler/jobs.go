@@ -226,6 +226,9 @@ func (s *Scheduler) retain(ctx context.Context) error {
 	if err := s.ledger.close(ctx); err != nil {
 		return err
 	}
+	if err := s.rollUp(ctx); err != nil {
+		return err
+	}
 	keep := s.config.Load().Retention
 	if keep <= 0 {
 		return nil

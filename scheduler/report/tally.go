@@ -68,3 +68,13 @@ func (t *tally) percentile(p int64) (int64, bool) {
 	}
 	return t.counts[len(t.counts)-1].value, true
 }
+
+// merge adds what another has counted.
+func (t *tally) merge(o *tally) {
+	for _, c := range o.counts {
+		for range c.n {
+			t.add(c.value)
+		}
+	}
+	t.add(o.recent...)
+}
