@@ -53,6 +53,7 @@ func build(ctx context.Context, cfg *config.Config, s *config.SLA, month civil.M
 		From: milli(window.From), To: milli(window.To), Target: micros(s.Target.Micros),
 		Revision: 1, ResultsSHA256: b.sum, Zone: s.Timezone, Running: running,
 		Average: b.terms().Average, MinOutage: s.MinOutage, ServiceHours: s.ServiceHours, Maintenance: b.maintenance(),
+		Rough: b.rough, Coarse: b.coarse, daily: sync.OnceValue(func() []Day { return b.divideDays(month) }),
 	}
 	b.figures(r)
 	if err := b.outages(r); err != nil {

@@ -3,7 +3,6 @@ package report
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"hash"
 	"io"
 	"slices"
@@ -81,8 +80,13 @@ func (d *digester) flush() {
 
 // writeDigests writes the hashes of a check's days, a line each.
 func writeDigests(w io.Writer, check string, digests []dayDigest) {
+	var line []byte
 	for _, d := range digests {
-		fmt.Fprintf(w, "%s %s %s %s\n", check, d.region, milli(d.day*dayMilli).Format(time.DateOnly), hex.EncodeToString(d.sum[:]))
+		line = append(append(line[:0], check...), ' ')
+		line = append(append(line, d.region...), ' ')
+		line = milli(d.day*dayMilli).AppendFormat(line, time.DateOnly)
+		line = hex.AppendEncode(append(line, ' '), d.sum[:])
+		w.Write(append(line, '\n')) // of a hash: cannot fail
 	}
 }
 

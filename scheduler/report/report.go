@@ -59,6 +59,11 @@ type Report struct {
 	OutsideHours Decimal        `json:"-"` // seconds of the window
 	Maintenance  []Maintenance  `json:"-"`
 	Credits      []Credit       `json:"-"` // as they were promised
+	Earlier      []Earlier      `json:"-"` // months closed before, the latest first; set by whoever knows them
+	Rough        bool           `json:"-"` // percentiles are within 1 %
+	Coarse       bool           `json:"-"` // some days were summed up by a rule by which results spoke for longer
+
+	daily func() []Day
 }
 
 // Seconds divide a window: the other four sum to Window.

@@ -267,8 +267,14 @@ func (d *rollupReader) region(start int64, took partReader) RegionDay {
 func (d *rollupReader) sketch(into []*sketch) {
 	bucket := int64(0)
 	for range d.length() {
-		bucket += d.uint()
-		n := d.uint()
+		var n int64
+		// Both are of one byte almost always, and this is most of the work.
+		if b := d.buf; len(b) > 1 && b[0] < 0x80 && b[1] < 0x80 {
+			bucket, n, d.buf = bucket+int64(b[0]), int64(b[1]), b[2:]
+		} else {
+			bucket += d.uint()
+			n = d.uint()
+		}
 		if bucket > maxBucket {
 			d.fail()
 			return
