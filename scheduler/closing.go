@@ -24,7 +24,7 @@ const closeAfter = 48 * time.Hour
 type reportSource struct{ store *store.Store }
 
 // ReportSource returns a store as the source of reports.
-func ReportSource(s *store.Store) report.Source { return reportSource{s} }
+func ReportSource(s *store.Store) report.Summaries { return reportSource{s} }
 
 // Results implements report.Source.
 func (r reportSource) Results(ctx context.Context, check string, from, to time.Time) iter.Seq2[checks.Result, error] {
@@ -87,6 +87,7 @@ var reportWriters = map[string]struct {
 	"json": {report.WriteJSON, "application/json"},
 	"csv":  {report.WriteCSV, "text/csv; charset=utf-8"},
 	"html": {report.WriteHTML, "text/html; charset=utf-8"},
+	"pdf":  {report.WritePDF, "application/pdf"},
 }
 
 // closeMonths stores the reports of months that ended 48 hours ago, and makes
@@ -156,6 +157,9 @@ func (s *Scheduler) closeMonth(ctx context.Context, c *config.Config, promise *c
 		return nil
 	}
 	r.Revision = before.Revision + 1
+	if r.Earlier, err = EarlierMonths(ctx, s.store, promise.Name, month); err != nil {
+		return err
+	}
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
 		for format, f := range reportWriters {
 			var body bytes.Buffer

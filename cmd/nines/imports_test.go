@@ -44,14 +44,18 @@ var mayImport = map[string][]string{
 
 // onlyIn is which packages may import a third-party module of weight.
 var onlyIn = map[string][]string{
-	"github.com/miekg/dns":          {"checks", "checks/checkstest"},
-	"github.com/slack-go/slack":     {"notifier/slack"},
-	"github.com/twilio/twilio-go":   {"notifier/twilio"},
-	"modernc.org/sqlite":            {"scheduler/store", "prober"},
-	"github.com/go-co-op/gocron/v2": {"scheduler", "prober"},
-	"go.yaml.in/yaml/v4":            {"scheduler/config"},
-	"github.com/wneessen/go-mail":   {"notifier/email"},
-	"github.com/spf13/cobra":        {"cmd/nines"},
+	"github.com/miekg/dns":           {"checks", "checks/checkstest"},
+	"github.com/slack-go/slack":      {"notifier/slack"},
+	"github.com/twilio/twilio-go":    {"notifier/twilio"},
+	"modernc.org/sqlite":             {"scheduler/store", "prober"},
+	"github.com/go-co-op/gocron/v2":  {"scheduler", "prober"},
+	"go.yaml.in/yaml/v4":             {"scheduler/config"},
+	"github.com/wneessen/go-mail":    {"notifier/email"},
+	"codeberg.org/go-pdf/fpdf":       {"scheduler/report"},
+	"github.com/go-fonts/dejavu":     {"scheduler/report"},
+	"golang.org/x/image":             {"scheduler/report"},
+	"github.com/teambition/rrule-go": {"scheduler/config"},
+	"github.com/spf13/cobra":         {"cmd/nines"},
 }
 
 func TestImports(t *testing.T) {

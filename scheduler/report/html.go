@@ -76,11 +76,25 @@ func (s sheet) Timed() bool { return timed(s.Days()) }
 // Draw is what the template of a chart needs.
 func (s sheet) Draw(c chart) map[string]any { return map[string]any{"s": s, "c": c} }
 
-// Caveats are what else is to be known of the figures.
-func (s sheet) Caveats() []string { return caveats(s.Report) }
-
-func caveats(r *Report) []string {
-	var list []string
+// Rules are how the figures came about.
+func (s sheet) Rules() []string {
+	r := s.Report
+	together, short, excused := "The service is down whenever any of its checks is, and otherwise unknown whenever any is.",
+		"Every outage counts, however short.", "Maintenance is excused."
+	if r.Average {
+		together = "The times of all checks are added up."
+	}
+	if r.MinOutage > 0 {
+		short = fmt.Sprintf("Outages shorter than %s from beginning to end are not counted.", s.Duration(r.MinOutage))
+	}
+	if r.ServiceHours != nil {
+		excused = fmt.Sprintf("Maintenance and all times but the service hours, %s, are excused.", s.Hours())
+	}
+	list := []string{
+		"A check is down when enough of the regions that can see it agree. When too few regions have anything to say, the time is unknown: neither up nor down.",
+		together, short + " " + excused,
+		"Availability is up / (up + down). Percentages are rounded down to three decimals, and the verdict is reached with exact figures. The target is met if it is met even with all unknown time as downtime, and missed if it is missed even with all of it as uptime.",
+	}
 	if r.Rough {
 		list = append(list, "Percentiles are within 1 %: they come from each day's distribution of response times.")
 	}

@@ -49,7 +49,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 // The two months of docs/availability.md in every format.
 func TestGoldens(t *testing.T) {
-	reports := []*report.Report{warsaw(t).report(t), newYork(t).report(t)}
+	reports := workedReports(t)
 	for name, write := range map[string]func(*bytes.Buffer) error{
 		"worked.json": func(b *bytes.Buffer) error { return report.WriteJSON(b, reports) },
 		"worked.csv":  func(b *bytes.Buffer) error { return report.WriteCSV(b, reports) },
