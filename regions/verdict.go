@@ -23,10 +23,10 @@ import (
 	"nines/checks"
 )
 
-// verdict applies the quorum to a count of votes.
-func (r Rule) verdict(voting, down, degraded int) Verdict {
+// verdict applies the quorum to a count of votes of so many regions.
+func (r Rule) verdict(speaking, voting, down, degraded int) Verdict {
 	switch {
-	case voting == 0 || voting < min(2, len(r.Regions)):
+	case speaking == 0 || speaking < min(2, len(r.Regions)):
 		return Unknown
 	case r.Quorum.Met(down, voting):
 		return Down
@@ -41,21 +41,26 @@ func (r Rule) verdict(voting, down, degraded int) Verdict {
 func (r Rule) judge(latest []said, t int64, votes []Vote) Judgement {
 	j := Judgement{Votes: votes}
 	stale := r.staleMilli()
+	var voting, down, degraded int // by their weights
 	for i, name := range r.Regions {
 		v := latest[i].vote(name, t, stale)
+		weight := r.weight(i)
 		switch v.Status {
 		case checks.Down:
 			j.Down++
 			j.Voting++
+			down, voting = down+weight, voting+weight
 		case checks.Degraded:
 			j.Degraded++
 			j.Voting++
+			degraded, voting = degraded+weight, voting+weight
 		case checks.Up:
 			j.Voting++
+			voting += weight
 		}
 		j.Votes = append(j.Votes, v)
 	}
-	j.Verdict = r.verdict(j.Voting, j.Down, j.Degraded)
+	j.Verdict = r.verdict(j.Voting, voting, down, degraded)
 	return j
 }
 

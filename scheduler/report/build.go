@@ -55,6 +55,10 @@ func build(ctx context.Context, cfg *config.Config, s *config.SLA, month civil.M
 		Average: b.terms().Average, MinOutage: s.MinOutage, ServiceHours: s.ServiceHours, Maintenance: b.maintenance(),
 		Rough: b.rough, Coarse: b.coarse, daily: sync.OnceValue(func() []Day { return b.divideDays(month) }),
 	}
+	if first, _ := month.Bounds(s.Timezone); window.From > first.UnixMilli() {
+		r.Since = s.Since
+	}
+	r.Weighted = b.weighted()
 	b.figures(r)
 	if err := b.outages(r); err != nil {
 		return nil, fmt.Errorf("building the report of %s for %s: %w", s.Name, month, err)
@@ -65,6 +69,13 @@ func build(ctx context.Context, cfg *config.Config, s *config.SLA, month civil.M
 // windowOf returns the month in the SLA's zone as far as it has come.
 func windowOf(s *config.SLA, month civil.Month, now time.Time) (w sla.Interval, running bool, err error) {
 	from, to := month.Bounds(s.Timezone)
+	if s.Since != (civil.Date{}) {
+		begins := civil.StartOfDay(s.Since, s.Timezone)
+		if !begins.Before(to) {
+			return w, false, fmt.Errorf("the promise holds since %s, after %s; name a later month", s.Since, month)
+		}
+		from = civil.Later(from, begins)
+	}
 	w = sla.Interval{From: from.UnixMilli(), To: to.UnixMilli()}
 	if ms := now.UnixMilli(); ms < w.To {
 		w.To, running = ms, true
@@ -288,6 +299,9 @@ func (b *builder) figures(r *Report) {
 	r.Allowed, r.Left = seconds(l.Allowed()), seconds(l.Left())
 	r.OutsideHours = seconds(b.window.Len() - sla.Outside(b.window, b.outside))
 	owed, any := l.Credit()
+	if limit := b.sla.CreditCap; limit != nil {
+		owed.Percent, r.CreditCap = min(owed.Percent, *limit), share(*limit)
+	}
 	r.Credit = share(owed.Percent)
 	for _, c := range b.sla.Credits {
 		r.Credits = append(r.Credits, Credit{micros(c.Below.Micros), share(c.Percent), any && c.Below.Micros == owed.Below})
@@ -309,6 +323,18 @@ func (b *builder) figures(r *Report) {
 			r.Regions = append(r.Regions, seen)
 		}
 	}
+}
+
+// weighted tells which regions of which checks have more than one vote.
+func (b *builder) weighted() (list []string) {
+	for _, c := range b.checks {
+		for i, weight := range c.Weights {
+			if weight != 1 {
+				list = append(list, fmt.Sprintf("%s of %s has %d votes", c.Regions[i], cmp.Or(c.Title, c.Name), weight))
+			}
+		}
+	}
+	return list
 }
 
 // share is a percentage from the configuration that is not compared with

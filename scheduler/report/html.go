@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"nines/internal/civil"
 	"nines/scheduler/sla"
 )
 
@@ -94,6 +95,15 @@ func (s sheet) Rules() []string {
 		"A check is down when enough of the regions that can see it agree. When too few regions have anything to say, the time is unknown: neither up nor down.",
 		together, short + " " + excused,
 		"Availability is up / (up + down). Percentages are rounded down to three decimals, and the verdict is reached with exact figures. The target is met if it is met even with all unknown time as downtime, and missed if it is missed even with all of it as uptime.",
+	}
+	if r.Since != (civil.Date{}) {
+		list = append(list, fmt.Sprintf("The promise began on %s: nothing before that day counts.", r.Since))
+	}
+	if len(r.Weighted) > 0 {
+		list = append(list, "Regions do not all have one vote: "+strings.Join(r.Weighted, "; ")+".")
+	}
+	if !r.CreditCap.Null() {
+		list = append(list, "No more than "+s.Percent(r.CreditCap)+" of the fee is owed for a month.")
 	}
 	if r.Rough {
 		list = append(list, "Percentiles are within 1 %: they come from each day's distribution of response times.")
