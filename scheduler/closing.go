@@ -135,7 +135,7 @@ func (s *Scheduler) closeMonthsOf(ctx context.Context, c *config.Config, promise
 
 func (s *Scheduler) closeMonth(ctx context.Context, c *config.Config, promise *config.SLA, month civil.Month, again bool, now time.Time) error {
 	from, to := month.Bounds(promise.Timezone)
-	if now.Before(to.Add(closeAfter)) {
+	if now.Before(to.Add(closeAfter)) || !report.Promised(promise, month) {
 		return nil
 	}
 	before, err := s.store.Report(ctx, promise.Name, month, "json")
@@ -160,27 +160,50 @@ func (s *Scheduler) closeMonth(ctx context.Context, c *config.Config, promise *c
 	if r.Earlier, err = EarlierMonths(ctx, s.store, promise.Name, month); err != nil {
 		return err
 	}
+	bodies, err := bodiesOf(r, c)
+	if err != nil {
+		return err
+	}
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
-		for format, f := range reportWriters {
-			var body bytes.Buffer
-			if err := f.write(&body, []*report.Report{r}); err != nil {
-				return err
-			}
+		for format, body := range bodies {
 			err := tx.PutReport(ctx, store.Report{
 				SLA: promise.Name, Month: month, Revision: r.Revision, Format: format,
-				Made: now, ResultsSHA256: r.ResultsSHA256, Body: body.Bytes(),
+				Made: now, ResultsSHA256: r.ResultsSHA256, ConfigSHA256: c.Digest(), Body: body,
 			})
 			if err != nil {
 				return err
 			}
 		}
-		return nil
+		return addDeliveries(ctx, tx, c, promise, month, r.Revision, now)
 	})
 	if err == nil {
 		s.log.Info("month closed", "sla", promise.Name, "month", month.String(), "revision", r.Revision, "verdict", r.Verdict)
 	}
 	return err
 }
+
+// bodiesOf returns a report in every format, and signed where there is a key.
+func bodiesOf(r *report.Report, c *config.Config) (map[string][]byte, error) {
+	bodies := map[string][]byte{}
+	for format, f := range reportWriters {
+		var body bytes.Buffer
+		if err := f.write(&body, []*report.Report{r}); err != nil {
+			return nil, err
+		}
+		bodies[format] = body.Bytes()
+	}
+	bodies[summaryFormat] = []byte(report.Summary(r))
+	if c.ReportKey != nil {
+		bodies[signatureFormat] = report.Sign(bodies["json"], c.ReportKey)
+	}
+	return bodies, nil
+}
+
+// Formats that are stored besides those of reportWriters.
+const (
+	signatureFormat = "sig" // of the JSON
+	summaryFormat   = "txt" // what mails and Slack say
+)
 
 // anyResult reports whether a check of the SLA has a result in [from, to), or
 // had one.

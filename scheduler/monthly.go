@@ -34,8 +34,10 @@ func (s *Scheduler) month(ctx context.Context, name string, month civil.Month, f
 		return nil, err
 	case promise == nil:
 		return nil, fmt.Errorf("the SLA %q: %w", name, store.ErrNotFound)
+	case format == signatureFormat:
+		return nil, fmt.Errorf("a signature of %s: %w", month, err) // what is not closed is not signed
 	}
-	if from, _ := month.Bounds(promise.Timezone); s.now().Before(from) {
+	if from, _ := month.Bounds(promise.Timezone); s.now().Before(from) || !report.Promised(promise, month) {
 		return nil, fmt.Errorf("%s: %w", month, errors.Join(errNotYet, store.ErrNotFound))
 	}
 	r, err := s.runningReport(ctx, c, promise, month)
@@ -74,12 +76,15 @@ func (s *Scheduler) serveReport(w http.ResponseWriter, r *http.Request) {
 		format = "html"
 	}
 	writer, known := reportWriters[format]
+	if format == signatureFormat {
+		writer.mediaType, known = "application/json", true
+	}
 	switch {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	case !known:
-		http.Error(w, fmt.Sprintf("format %q: must be html, pdf, json or csv", format), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("format %q: must be html, pdf, json, csv or sig", format), http.StatusBadRequest)
 		return
 	}
 	body, err := s.month(r.Context(), name, month, format)

@@ -220,7 +220,8 @@ type Revision struct {
 	Revision      int       `json:"revision"`
 	Made          time.Time `json:"made"`
 	ResultsSHA256 string    `json:"results_sha256"`
-	Moved         []Move    `json:"moved"` // from the revision before
+	ConfigSHA256  string    `json:"config_sha256,omitempty"` // of the configuration that judged it
+	Moved         []Move    `json:"moved"`                   // from the revision before
 }
 
 // Move is a figure that results which came late have changed.

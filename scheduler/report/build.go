@@ -66,15 +66,20 @@ func build(ctx context.Context, cfg *config.Config, s *config.SLA, month civil.M
 	return r, nil
 }
 
+// Promised reports whether the SLA's promise holds in any of a month.
+func Promised(s *config.SLA, month civil.Month) bool {
+	_, to := month.Bounds(s.Timezone)
+	return s.Since == (civil.Date{}) || civil.StartOfDay(s.Since, s.Timezone).Before(to)
+}
+
 // windowOf returns the month in the SLA's zone as far as it has come.
 func windowOf(s *config.SLA, month civil.Month, now time.Time) (w sla.Interval, running bool, err error) {
 	from, to := month.Bounds(s.Timezone)
 	if s.Since != (civil.Date{}) {
-		begins := civil.StartOfDay(s.Since, s.Timezone)
-		if !begins.Before(to) {
+		if !Promised(s, month) {
 			return w, false, fmt.Errorf("the promise holds since %s, after %s; name a later month", s.Since, month)
 		}
-		from = civil.Later(from, begins)
+		from = civil.Later(from, civil.StartOfDay(s.Since, s.Timezone))
 	}
 	w = sla.Interval{From: from.UnixMilli(), To: to.UnixMilli()}
 	if ms := now.UnixMilli(); ms < w.To {
