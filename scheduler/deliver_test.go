@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -108,5 +109,25 @@ func TestDeliverClosedMonth(t *testing.T) {
 	revisions, err := watcher{h.Scheduler}.Revisions(ctx, "gold", october)
 	if err != nil || revisions[0].ConfigSHA256 != c.Digest() {
 		t.Errorf("the revisions: %+v, %v", revisions, err)
+	}
+	page, err := h.overview(ctx)
+	if err != nil || !strings.Contains(string(page), "indeterminate, 100 %, revision 1 of 2026-11-03") || !strings.Contains(string(page), "sent by email boss@customer.example") {
+		t.Errorf("the operators' page: %s, %v", page, err)
+	}
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.Handler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		return w
+	}
+	if w := get("/reports"); w.Code != 401 {
+		t.Errorf("without its key the page is %d", w.Code)
+	}
+	if w := get(strings.TrimPrefix(h.OverviewLink(), publicURL(c))); w.Code != 200 || !strings.Contains(w.Body.String(), "Service level reports") {
+		t.Errorf("with its key the page is %d", w.Code)
+	}
+	for format, mediaType := range map[string]string{"pdf": "application/pdf", "sig": "application/json", "html": "text/html; charset=utf-8"} {
+		if w := get(strings.TrimPrefix(h.ReportLink("gold", october), publicURL(c)) + "&format=" + format); w.Code != 200 || w.Header().Get("Content-Type") != mediaType {
+			t.Errorf("%s is %d, %s", format, w.Code, w.Header().Get("Content-Type"))
+		}
 	}
 }

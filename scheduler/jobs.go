@@ -30,6 +30,7 @@ func (s *Scheduler) jobs() []job {
 		{"compact", 5 * time.Minute, s.compact},
 		{"retain", time.Hour, s.retain},
 		{"close months", 10 * time.Minute, s.closeMonths},
+		{"burn", 30 * time.Second, s.burn},
 		{"send reports", time.Minute, s.deliver},
 		{"dead man", time.Minute, s.ping},
 	}

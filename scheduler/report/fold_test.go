@@ -66,7 +66,7 @@ func rollUp(t fataler, o *oracle, file *report.FileSource, choose func(check str
 // A report of days that are summed up is the report of their results in every
 // byte but the percentiles, which are within 1 %.
 func TestRollupsAreTheResults(t *testing.T) {
-	for range 5 {
+	for range 2 {
 		rapid.Check(t, func(t *rapid.T) {
 			o := draw(t)
 			file := fileSource(t, o)
