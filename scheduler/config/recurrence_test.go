@@ -93,3 +93,30 @@ func TestPromiseFaults(t *testing.T) {
 		})
 	}
 }
+
+// Every configuration in docs/availability.md is valid.
+func TestAvailabilityExamples(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "availability.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+		yaml, _, _ := strings.Cut(block, "```")
+		path := filepath.Join(t.TempDir(), "nines.yaml")
+		if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(path, func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Errorf("%v\n%s", err, yaml)
+			continue
+		}
+		if len(c.SLAs) > 0 && len(c.SLAs[0].Burn) == 3 && c.Maintenance[0].Rule != nil && c.Checks[0].Weights[0] == 2 {
+			found++
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d examples have burn rules, an rrule and weights", found)
+	}
+}

@@ -47,7 +47,7 @@ const chartWidth = 560.0
 
 // calendar shows the month as a wall calendar does, weeks from Monday on.
 func calendar(days []Day) chart {
-	const header, height = 18.0, 44.0
+	const header, height = 18.0, 38.0
 	width := chartWidth / 7
 	c := chart{Width: chartWidth, Label: "Each day of the month"}
 	for i := range 7 {
@@ -63,8 +63,8 @@ func calendar(days []Day) chart {
 		class, says := d.state()
 		c.rect("cell", x+1, y+1, width-2, height-2)
 		c.rect(class, x+1, y+height-6, width-2, 5)
-		c.text("soft", x+7, y+15, 11, "start", strconv.Itoa(d.Date.Day))
-		c.text("ink", x+width-7, y+31, 11, "end", says)
+		c.text("soft", x+7, y+14, 11, "start", strconv.Itoa(d.Date.Day))
+		c.text("ink", x+width-7, y+27, 11, "end", says)
 	}
 	c.Height = header + float64(row+1)*height
 	return c

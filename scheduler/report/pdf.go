@@ -135,7 +135,7 @@ func (p *paper) heading(text string) {
 }
 
 func (p *paper) subheading(text string) {
-	p.room(37)
+	p.room(42)
 	p.y += 3
 	p.paragraph("ink", true, 9, marginX, textWidth, text)
 	p.y += 1
@@ -237,7 +237,7 @@ func (p *paper) charts() {
 }
 
 // chartScale is how many millimetres a unit of a chart is.
-const chartScale = 0.27
+const chartScale = 0.25
 
 func (p *paper) chart(c chart) {
 	p.room(c.Height * chartScale)
@@ -256,7 +256,7 @@ func (p *paper) chart(c chart) {
 			}
 			p.pdf.DrawPath("D")
 		case m.Size > 0:
-			p.set(false, m.Size*chartScale/0.3528*.92)
+			p.set(false, m.Size*chartScale/0.3528)
 			p.text(x0+m.X*chartScale, y0+m.Y*chartScale, m.Anchor, m.Text)
 		default:
 			p.pdf.Rect(x0+m.X*chartScale, y0+m.Y*chartScale, m.W*chartScale, m.H*chartScale, "F")
