@@ -226,6 +226,7 @@ func (b *builder) readChecks(quarantines []checks.Quarantine) error {
 					next.Store(int64(len(b.checks)))
 				} else {
 					b.took.merge(got.took)
+					got.percentiles = got.took.percentiles()
 					got.took = nil
 				}
 				mu.Unlock()
@@ -319,6 +320,7 @@ func (b *builder) figures(r *Report) {
 		r.Checks = append(r.Checks, Check{
 			Check: c.Name, Title: cmp.Or(c.Title, c.Name),
 			Availability: percent(l.Checks[i].Availability()), Seconds: secondsOf(l.Checks[i]),
+			P50: b.readings[i].percentiles.p50, P95: b.readings[i].percentiles.p95, P99: b.readings[i].percentiles.p99,
 			strip: strip(l.Divided[i], b.window),
 		})
 	}
@@ -372,11 +374,8 @@ func (b *builder) region(region config.Region) (Region, bool) {
 	}
 	l := sla.Account(sla.Terms{Window: b.window, Average: true}, seen)
 	r := Region{Region: region.Name, Title: cmp.Or(region.Title, region.Name), Availability: percent(l.Availability())}
-	for p, into := range map[int64]*Decimal{50: &r.P50, 95: &r.P95, 99: &r.P99} {
-		if us, ok := b.took.percentile(region.Name, p); ok {
-			*into = millis(us)
-		}
-	}
+	took := percentilesOf(func(p int64) (int64, bool) { return b.took.percentile(region.Name, p) })
+	r.P50, r.P95, r.P99 = took.p50, took.p95, took.p99
 	return r, true
 }
 

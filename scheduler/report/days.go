@@ -54,11 +54,8 @@ func (b *builder) divideDays(month civil.Month) []Day {
 		}
 		utc := dayOf(time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, time.UTC).UnixMilli()) - dayOf(b.window.From)
 		if utc >= 0 && utc < int64(len(b.took.days)) {
-			for p, into := range map[int64]*Decimal{50: &day.P50, 95: &day.P95, 99: &day.P99} {
-				if us, ok := b.took.days[utc].percentile(p); ok {
-					*into = millis(us)
-				}
-			}
+			took := percentilesOf(b.took.days[utc].percentile)
+			day.P50, day.P95, day.P99 = took.p50, took.p95, took.p99
 		}
 		days = append(days, day)
 	}

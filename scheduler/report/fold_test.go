@@ -3,6 +3,7 @@ package report_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"pgregory.net/rapid"
 
 	"nines/checks"
+	"nines/internal/civil"
+	"nines/scheduler/config"
 	"nines/scheduler/report"
 )
 
@@ -148,4 +151,69 @@ func comparePercentiles(t fataler, want, got map[string]any, compare bool) {
 			delete(y, p)
 		}
 	}
+}
+
+// A rule by which a result speaks for less than the longest step inside a
+// stretch has the day read again; where its results are gone the report says so.
+func TestCoarseDays(t *testing.T) {
+	cfg, s := smallConfig(t)
+	cfg.Checks[0].Regions = []string{"eu-west"}
+	from, _ := civil.Month{Year: 2026, Month: 10}.Bounds(s.Timezone)
+	o := &oracle{cfg: cfg, sla: s, month: civil.Month{Year: 2026, Month: 10}, now: from.AddDate(0, 2, 0)}
+	for i := range 600 {
+		at := from.Add(time.Duration(i) * 100 * time.Second)
+		r := checks.Result{Check: "shop", Region: "eu-west", Prober: "p", Slot: at, At: at, Status: checks.Up, TookMS: 20}
+		r.Normalize()
+		o.results = append(o.results, r)
+	}
+	cfg.Checks[0].Every, cfg.Checks[0].Timeout = 100*time.Second, 10*time.Second
+	file := fileSource(t, o)
+	days := rollUp(t, o, file, func(string, int64) bool { return true })
+	cfg.Checks[0].Every = 30 * time.Second // a result speaks for 70 s of each 100
+	want := decode(t, replay(t, o))
+	for _, gone := range []bool{false, true} {
+		source := &rolledUp{file, days, from.UnixMilli()/dayMilli + 1} // later than the month begins: days are read
+		if gone {
+			source.whole = 40_000
+		}
+		r, err := report.Build(t.Context(), cfg, s, o.month, o.now, source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The first day and that before it are gone in any case.
+		exact := r.Seconds.Up.String() == fmt.Sprint(want["seconds"].(map[string]any)["up"])
+		if exact || !r.Coarse {
+			t.Errorf("gone: %v; up for %v of %v, coarse: %v", gone, r.Seconds.Up, want["seconds"], r.Coarse)
+		}
+	}
+	source := &rolledUp{file, days, from.UnixMilli() / dayMilli}
+	r, err := report.BuildExact(t.Context(), cfg, s, o.month, o.now, source)
+	if err != nil || r.Coarse || r.Seconds.Up.String() != fmt.Sprint(want["seconds"].(map[string]any)["up"]) {
+		t.Errorf("with all results it is up for %v of %v, %v", r.Seconds.Up, want["seconds"], err)
+	}
+}
+
+// What a rollup says is read back, and whatever else is there is no rollup.
+func FuzzRollup(f *testing.F) {
+	o := &oracle{cfg: &config.Config{Checks: []config.Check{{Regions: []string{"eu"}}}}}
+	o.cfg.Checks[0].Name, o.cfg.Checks[0].Every, o.cfg.Checks[0].Timeout = "shop", time.Minute, time.Second
+	for i := range 50 {
+		at := time.UnixMilli(20_000*dayMilli + int64(i)*50_000).UTC()
+		status := []checks.Status{checks.Up, checks.Down, checks.Unknown, checks.Degraded}[i/7%4]
+		o.results = append(o.results, checks.Result{Check: "shop", Region: "eu", Prober: "p", Slot: at, At: at, Status: status, Reason: checks.HTTPStatus, TookMS: float64(i*i) / 10})
+	}
+	for _, days := range rollUp(f, o, fileSource(f, o), func(string, int64) bool { return true }) {
+		for _, body := range days {
+			f.Add(body)
+		}
+	}
+	f.Add([]byte{})
+	f.Add([]byte{1, 255, 255, 255, 255, 255, 255, 255, 255, 127})
+	cfg, s := smallConfig(f)
+	empty := fileSource(f, &oracle{})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		source := &rolledUp{empty, map[string]map[int64][]byte{"shop": {20_735: body}}, 40_000}
+		// It may be refused; it may not panic, run on or take the machine's memory.
+		_, _ = report.Build(t.Context(), cfg, s, civil.Month{Year: 2026, Month: 10}, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), source)
+	})
 }

@@ -129,3 +129,32 @@ func (t *taken) percentile(region string, p int64) (int64, bool) {
 	}
 	return t.rough[region].percentile(p)
 }
+
+// percentiles are three of them, in milliseconds.
+type percentiles struct{ p50, p95, p99 Decimal }
+
+// percentilesOf asks for each of the three, in microseconds.
+func percentilesOf(percentile func(p int64) (int64, bool)) (list percentiles) {
+	for p, into := range map[int64]*Decimal{50: &list.p50, 95: &list.p95, 99: &list.p99} {
+		if us, ok := percentile(p); ok {
+			*into = millis(us)
+		}
+	}
+	return list
+}
+
+// percentiles are those over all regions.
+func (l *latencies) percentiles() percentiles {
+	if l.exact != nil {
+		var all tally
+		for i := range l.exact {
+			all.merge(&l.exact[i])
+		}
+		return percentilesOf(all.percentile)
+	}
+	var all sketch
+	for _, s := range l.rough {
+		all.merge(s)
+	}
+	return percentilesOf(all.percentile)
+}

@@ -309,11 +309,12 @@ func (p *paper) outages() {
 
 func (p *paper) checks() {
 	p.heading("Checks")
-	t := p.table([]column{{"Check", 54, false}, {"Availability", 22, true}, {"Up", 34, true}, {"Down", 22, true}, {"Unknown", 21, true}, {"Excused", 21, true}})
+	t := p.table([]column{{"Check", 32, false}, {"Availability", 19, true}, {"Up", 28, true}, {"Down", 17, true}, {"Unknown", 17, true}, {"Excused", 17, true}, {"Half within", 15, true}, {"95 %", 14, true}, {"99 %", 15, true}})
 	for _, c := range p.Checks {
 		p.room(14)
 		t.bare = true
-		t.row(c.Title, p.Percent(c.Availability), p.Long(c.Seconds.Up), p.Long(c.Seconds.Down), p.Long(c.Seconds.Unknown), p.Long(c.Seconds.Excused))
+		t.row(c.Title, p.Percent(c.Availability), p.Long(c.Seconds.Up), p.Long(c.Seconds.Down), p.Long(c.Seconds.Unknown), p.Long(c.Seconds.Excused),
+			p.Millis(c.P50), p.Millis(c.P95), p.Millis(c.P99))
 		for _, s := range c.strip {
 			p.ink(s.Class)
 			p.pdf.Rect(marginX+textWidth*float64(s.X)/stripWidth, p.y, textWidth*float64(s.Width)/stripWidth, 2.6, "F")

@@ -26,6 +26,8 @@ type press struct {
 	pdf   *fpdf.Fpdf
 	own   [2]*face        // regular, bold
 	other map[string]bool // fonts of this machine that the document has
+	found []*face         // fonts of this machine in which letters were found
+	none  map[rune]bool   // letters that no font of this machine has
 	bold  bool
 	size  float64 // points
 }
@@ -71,7 +73,7 @@ func newPress(pdf *fpdf.Fpdf) (*press, error) {
 	for _, f := range own {
 		pdf.AddUTF8FontFromBytes(f.family, f.style, f.data)
 	}
-	return &press{pdf: pdf, own: own, other: map[string]bool{}}, nil
+	return &press{pdf: pdf, own: own, other: map[string]bool{}, none: map[rune]bool{}}, nil
 }
 
 // set chooses how text looks from now on.
@@ -120,7 +122,7 @@ func (p *press) runs(text string) []run {
 		case own.has(r):
 			add(own, string(r))
 		default:
-			if f := machineFace(r); f != nil {
+			if f := p.machineFace(r); f != nil {
 				add(f, string(r))
 			} else {
 				add(own, fmt.Sprintf("[U+%04X]", r))
@@ -270,24 +272,15 @@ var machineFonts = sync.OnceValue(func() []string {
 	return list[:min(len(list), maxFonts)]
 })
 
-// found are the fonts of this machine that letters were found in.
-var found struct {
-	sync.Mutex
-	faces   []*face
-	missing map[rune]bool
-}
-
 // machineFace returns a font of this machine that has a letter, or nil. Fonts
 // with other outlines than TrueType's cannot be put into a document.
-func machineFace(r rune) *face {
-	found.Lock()
-	defer found.Unlock()
-	for _, f := range found.faces {
+func (p *press) machineFace(r rune) *face {
+	for _, f := range p.found {
 		if f.has(r) {
 			return f
 		}
 	}
-	if found.missing[r] {
+	if p.none[r] {
 		return nil
 	}
 	for _, path := range machineFonts() {
@@ -301,13 +294,10 @@ func machineFace(r rune) *face {
 		}
 		f, err := parseFace("machine-"+filepath.Base(path), "", data)
 		if err == nil && f.has(r) {
-			found.faces = append(found.faces, f)
+			p.found = append(p.found, f)
 			return f
 		}
 	}
-	if found.missing == nil {
-		found.missing = map[rune]bool{}
-	}
-	found.missing[r] = true
+	p.none[r] = true
 	return nil
 }

@@ -25,7 +25,8 @@ type reading struct {
 	of      sla.Interval
 	digests []dayDigest // of the days of of
 	took    *latencies
-	coarse  bool // some day was summed up by a rule by which results spoke for longer
+	percentiles
+	coarse bool // some day was summed up by a rule by which results spoke for longer
 }
 
 // reader reads the results of one check that a window's ledger comes from, and

@@ -103,6 +103,9 @@ type Check struct {
 	Availability Decimal `json:"availability"`
 	Seconds      Seconds `json:"seconds"`
 
+	P50   Decimal   `json:"-"` // over all regions
+	P95   Decimal   `json:"-"`
+	P99   Decimal   `json:"-"`
 	Title string    `json:"-"`
 	strip []Segment // the month for the page
 }

@@ -208,6 +208,16 @@ func (d *rollupReader) uint() int64 {
 	return int64(v)
 }
 
+// span reads a length within a day.
+func (d *rollupReader) span() int64 {
+	ms := d.uint()
+	if ms >= dayMilli {
+		d.fail()
+		return 0
+	}
+	return ms
+}
+
 // length reads how many things follow, each of which takes a byte at least.
 func (d *rollupReader) length() int64 {
 	n := d.uint()
@@ -249,15 +259,19 @@ func (d *rollupReader) region(start int64, took partReader) RegionDay {
 			return g
 		}
 		s.Status, s.Reason = statuses[status], checks.Reason(d.text())
-		s.First = at + d.uint()
-		s.Last = s.First + d.uint()
+		s.First = at + d.span()
+		s.Last = s.First + d.span()
+		if s.Last >= start+dayMilli {
+			d.fail()
+			return g
+		}
 		at = s.Last
 		g.Stretches = append(g.Stretches, s)
 	}
 	at = start
 	for range d.length() {
-		from := at + d.uint()
-		at = from + d.uint()
+		from := at + d.span()
+		at = from + d.span()
 		d.sketch(took.part(g.Region, from, at))
 	}
 	return g
