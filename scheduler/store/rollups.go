@@ -28,12 +28,14 @@ func (tx *Tx) PutRollup(ctx context.Context, check string, day int64, body []byt
 // the bytes are f's until it returns.
 func (s *Store) Rollups(ctx context.Context, check string, first, last int64, f func(day int64, body []byte) error) error {
 	err := s.read(ctx, func(tx *sql.Tx) error {
-		if err := s.readNames(ctx, tx); err != nil {
-			return err
-		}
 		id, ok := s.id(check)
-		if !ok {
-			return nil
+		if !ok { // another process may have named it
+			if err := s.readNames(ctx, tx); err != nil {
+				return err
+			}
+			if id, ok = s.id(check); !ok {
+				return nil
+			}
 		}
 		rows, err := tx.QueryContext(ctx, "SELECT id & 65535, body FROM rollups WHERE id BETWEEN ? AND ? ORDER BY id", rollupID(id, first), rollupID(id, last))
 		if err != nil {
