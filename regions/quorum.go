@@ -81,6 +81,18 @@ type Rule struct {
 	Every   time.Duration
 	Timeout time.Duration
 	Quorum  Quorum
+	// Weights are how many votes each region has, in the order of Regions; nil:
+	// one each. They count in what the quorum compares, and in nothing else: how
+	// many regions have to speak at all is a number of regions.
+	Weights []int
+}
+
+// weight is how many votes a region has.
+func (r Rule) weight(region int) int {
+	if r.Weights == nil {
+		return 1
+	}
+	return r.Weights[region]
 }
 
 // Stale is how long a result speaks for its region.

@@ -142,7 +142,22 @@ func (s *Sweep) add(region int, what said) {
 	if what.status != before.status {
 		s.changed = true
 	}
-	s.expiry = min(s.expiry, what.at+s.stale)
+	s.expiry = min(s.expiry, what.last+s.stale)
+}
+
+// Stretch is what one region says by several results that follow one another
+// closer than a result speaks, with nothing else of that region between them.
+type Stretch struct {
+	Region      int   // its place in the rule
+	First, Last int64 // At of the first and the last result, in milliseconds
+	Status      checks.Status
+	Reason      checks.Reason
+}
+
+// AddStretch takes all results of a stretch at once, in Add's order by its First.
+// Quarantines are not looked at: they are part of its status.
+func (s *Sweep) AddStretch(r Stretch) {
+	s.add(r.Region, said{at: r.First, last: r.Last, status: r.Status, reason: r.Reason})
 }
 
 // Settle says that no further result has an At before t.
@@ -195,11 +210,11 @@ func (s *Sweep) expire() {
 	for i, what := range s.latest {
 		switch {
 		case what.status == "":
-		case s.now-what.at >= s.stale:
+		case s.now-what.last >= s.stale:
 			s.latest[i] = said{}
 			s.changed = true
 		default:
-			s.expiry = min(s.expiry, what.at+s.stale)
+			s.expiry = min(s.expiry, what.last+s.stale)
 		}
 	}
 }

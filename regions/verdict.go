@@ -23,10 +23,10 @@ import (
 	"nines/checks"
 )
 
-// verdict applies the quorum to a count of votes.
-func (r Rule) verdict(voting, down, degraded int) Verdict {
+// verdict applies the quorum to a count of votes of so many regions.
+func (r Rule) verdict(speaking, voting, down, degraded int) Verdict {
 	switch {
-	case voting == 0 || voting < min(2, len(r.Regions)):
+	case speaking == 0 || speaking < min(2, len(r.Regions)):
 		return Unknown
 	case r.Quorum.Met(down, voting):
 		return Down
@@ -41,21 +41,26 @@ func (r Rule) verdict(voting, down, degraded int) Verdict {
 func (r Rule) judge(latest []said, t int64, votes []Vote) Judgement {
 	j := Judgement{Votes: votes}
 	stale := r.staleMilli()
+	var voting, down, degraded int // by their weights
 	for i, name := range r.Regions {
 		v := latest[i].vote(name, t, stale)
+		weight := r.weight(i)
 		switch v.Status {
 		case checks.Down:
 			j.Down++
 			j.Voting++
+			down, voting = down+weight, voting+weight
 		case checks.Degraded:
 			j.Degraded++
 			j.Voting++
+			degraded, voting = degraded+weight, voting+weight
 		case checks.Up:
 			j.Voting++
+			voting += weight
 		}
 		j.Votes = append(j.Votes, v)
 	}
-	j.Verdict = r.verdict(j.Voting, j.Down, j.Degraded)
+	j.Verdict = r.verdict(j.Voting, voting, down, degraded)
 	return j
 }
 
@@ -96,6 +101,7 @@ func (r Rule) staleMilli() int64 {
 // verdict needs. Its zero value says nothing.
 type said struct {
 	at, slot int64 // milliseconds since the Unix epoch
+	last     int64 // At of the last of several results that say the same; of one, at
 	tookMS   float64
 	prober   string
 	status   checks.Status // empty: nothing was said yet
@@ -103,7 +109,8 @@ type said struct {
 }
 
 func saidBy(r *checks.Result) said {
-	return said{r.At.UnixMilli(), r.Slot.UnixMilli(), r.TookMS, r.Prober, r.Status, r.Reason}
+	at := r.At.UnixMilli()
+	return said{at, r.Slot.UnixMilli(), at, r.TookMS, r.Prober, r.Status, r.Reason}
 }
 
 // compare orders what was said in one region by what counts: the later at;
@@ -125,7 +132,7 @@ func decimal(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 
 // silentAt reports whether s gives its region no vote at t, in milliseconds.
 func (s said) silentAt(t, stale int64) bool {
-	return s.status == "" || s.status == checks.Unknown || t < s.at || t-s.at >= stale
+	return s.status == "" || s.status == checks.Unknown || t < s.at || t-s.last >= stale
 }
 
 // vote is what the region has to say at t.
@@ -134,7 +141,7 @@ func (s said) vote(region string, t, stale int64) Vote {
 		return Vote{Region: region, Status: s.status, Reason: s.reason, At: milli(s.at)}
 	}
 	v := Vote{Region: region}
-	if s.status == checks.Unknown && t-s.at < stale {
+	if s.status == checks.Unknown && t-s.last < stale {
 		v.Reason = s.reason // why it is silent
 	}
 	return v

@@ -24,11 +24,39 @@ const closeAfter = 48 * time.Hour
 type reportSource struct{ store *store.Store }
 
 // ReportSource returns a store as the source of reports.
-func ReportSource(s *store.Store) report.Source { return reportSource{s} }
+func ReportSource(s *store.Store) report.Summaries { return reportSource{s} }
 
 // Results implements report.Source.
 func (r reportSource) Results(ctx context.Context, check string, from, to time.Time) iter.Seq2[checks.Result, error] {
 	return r.store.Results(ctx, check, from, to)
+}
+
+// Rollups implements report.Summaries. Days before a check's first are empty.
+func (r reportSource) Rollups(ctx context.Context, check string, first, last int64, f func(day int64, body []byte) error) error {
+	next := first
+	err := r.store.Rollups(ctx, check, first, last, func(day int64, body []byte) error {
+		if day == next {
+			next++
+		}
+		return f(day, body)
+	})
+	if err != nil || next > last {
+		return err
+	}
+	begins, err := r.store.FirstDay(ctx, check, last+1)
+	for day := first; err == nil && day < min(begins, last+1); day++ {
+		var empty []byte
+		if empty, err = (&report.Rollup{Day: day}).AppendBinary(nil); err == nil {
+			err = f(day, empty)
+		}
+	}
+	return err
+}
+
+// Whole implements report.Summaries.
+func (r reportSource) Whole(ctx context.Context) (time.Time, error) {
+	day, err := r.store.Pruned(ctx)
+	return midnight(day), err
 }
 
 // Quarantines implements report.Source.
@@ -59,6 +87,7 @@ var reportWriters = map[string]struct {
 	"json": {report.WriteJSON, "application/json"},
 	"csv":  {report.WriteCSV, "text/csv; charset=utf-8"},
 	"html": {report.WriteHTML, "text/html; charset=utf-8"},
+	"pdf":  {report.WritePDF, "application/pdf"},
 }
 
 // closeMonths stores the reports of months that ended 48 hours ago, and makes
@@ -106,7 +135,7 @@ func (s *Scheduler) closeMonthsOf(ctx context.Context, c *config.Config, promise
 
 func (s *Scheduler) closeMonth(ctx context.Context, c *config.Config, promise *config.SLA, month civil.Month, again bool, now time.Time) error {
 	from, to := month.Bounds(promise.Timezone)
-	if now.Before(to.Add(closeAfter)) {
+	if now.Before(to.Add(closeAfter)) || !report.Promised(promise, month) {
 		return nil
 	}
 	before, err := s.store.Report(ctx, promise.Name, month, "json")
@@ -116,13 +145,11 @@ func (s *Scheduler) closeMonth(ctx context.Context, c *config.Config, promise *c
 		return err
 	case closed && !again:
 		return nil
-	case c.Retention > 0 && from.Before(now.Add(-c.Retention)) && closed:
-		return nil // its results are gone in part: it cannot be made again
 	}
 	if known, err := s.anyResult(ctx, promise, from, to); err != nil || !known {
 		return err // there was no month before the first result
 	}
-	r, err := report.Build(ctx, c, promise, month, now, reportSource{s.store})
+	r, err := report.BuildExact(ctx, c, promise, month, now, reportSource{s.store})
 	if err != nil {
 		return err
 	}
@@ -130,21 +157,24 @@ func (s *Scheduler) closeMonth(ctx context.Context, c *config.Config, promise *c
 		return nil
 	}
 	r.Revision = before.Revision + 1
+	if r.Earlier, err = EarlierMonths(ctx, s.store, promise.Name, month); err != nil {
+		return err
+	}
+	bodies, err := bodiesOf(r, c)
+	if err != nil {
+		return err
+	}
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
-		for format, f := range reportWriters {
-			var body bytes.Buffer
-			if err := f.write(&body, []*report.Report{r}); err != nil {
-				return err
-			}
+		for format, body := range bodies {
 			err := tx.PutReport(ctx, store.Report{
 				SLA: promise.Name, Month: month, Revision: r.Revision, Format: format,
-				Made: now, ResultsSHA256: r.ResultsSHA256, Body: body.Bytes(),
+				Made: now, ResultsSHA256: r.ResultsSHA256, ConfigSHA256: c.Digest(), Body: body,
 			})
 			if err != nil {
 				return err
 			}
 		}
-		return nil
+		return addDeliveries(ctx, tx, c, promise, month, r.Revision, now)
 	})
 	if err == nil {
 		s.log.Info("month closed", "sla", promise.Name, "month", month.String(), "revision", r.Revision, "verdict", r.Verdict)
@@ -152,11 +182,43 @@ func (s *Scheduler) closeMonth(ctx context.Context, c *config.Config, promise *c
 	return err
 }
 
-// anyResult reports whether a check of the SLA has a result in [from, to).
+// bodiesOf returns a report in every format, and signed where there is a key.
+func bodiesOf(r *report.Report, c *config.Config) (map[string][]byte, error) {
+	bodies := map[string][]byte{}
+	for format, f := range reportWriters {
+		var body bytes.Buffer
+		if err := f.write(&body, []*report.Report{r}); err != nil {
+			return nil, err
+		}
+		bodies[format] = body.Bytes()
+	}
+	bodies[summaryFormat] = []byte(report.Summary(r))
+	if c.ReportKey != nil {
+		bodies[signatureFormat] = report.Sign(bodies["json"], c.ReportKey)
+	}
+	return bodies, nil
+}
+
+// Formats that are stored besides those of reportWriters.
+const (
+	signatureFormat = "sig" // of the JSON
+	summaryFormat   = "txt" // what mails and Slack say
+)
+
+// anyResult reports whether a check of the SLA has a result in [from, to), or
+// had one.
 func (s *Scheduler) anyResult(ctx context.Context, promise *config.SLA, from, to time.Time) (bool, error) {
 	for _, check := range promise.Checks {
 		for _, err := range s.store.Outlines(ctx, check, from, to) {
 			return err == nil, err
+		}
+	}
+	first, last := dayNumber(civil.DateOf(from.UTC())), dayNumber(civil.DateOf(to.Add(-1).UTC()))
+	for _, check := range promise.Checks {
+		known := false
+		err := s.store.Rollups(ctx, check, first, last, func(int64, []byte) error { known = true; return nil })
+		if err != nil || known {
+			return known, err
 		}
 	}
 	return false, nil

@@ -30,6 +30,8 @@ func (s *Scheduler) jobs() []job {
 		{"compact", 5 * time.Minute, s.compact},
 		{"retain", time.Hour, s.retain},
 		{"close months", 10 * time.Minute, s.closeMonths},
+		{"burn", 30 * time.Second, s.burn},
+		{"send reports", time.Minute, s.deliver},
 		{"dead man", time.Minute, s.ping},
 	}
 }
@@ -224,6 +226,9 @@ const compactFrom = 5_000_000
 // are older than they are kept.
 func (s *Scheduler) retain(ctx context.Context) error {
 	if err := s.ledger.close(ctx); err != nil {
+		return err
+	}
+	if err := s.rollUp(ctx); err != nil {
 		return err
 	}
 	keep := s.config.Load().Retention

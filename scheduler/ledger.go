@@ -86,7 +86,11 @@ func (l *ledger) adopt(c *config.Config, first map[string]civil.Date) {
 
 // fingerprint tells rules apart that make different spans of the same results.
 func fingerprint(r regions.Rule) string {
-	return fmt.Sprintf("%q %s %s %s", r.Regions, r.Every, r.Timeout, r.Quorum)
+	print := fmt.Sprintf("%q %s %s %s", r.Regions, r.Every, r.Timeout, r.Quorum)
+	if r.Weights != nil {
+		print += fmt.Sprint(r.Weights)
+	}
+	return print
 }
 
 // forget has every check read again what the store has.

@@ -147,6 +147,7 @@ func (c standing) Collect(to chan<- prometheus.Metric) {
 			gauge(to, incidentsOpen, n, state)
 		}
 	}
+	c.s.collectBudgets(ctx, to)
 	if n, _, err := c.s.store.OutboxDepth(ctx, c.s.now()); err == nil {
 		gauge(to, outboxDepth, float64(n))
 	}

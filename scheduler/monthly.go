@@ -34,8 +34,10 @@ func (s *Scheduler) month(ctx context.Context, name string, month civil.Month, f
 		return nil, err
 	case promise == nil:
 		return nil, fmt.Errorf("the SLA %q: %w", name, store.ErrNotFound)
+	case format == signatureFormat:
+		return nil, fmt.Errorf("a signature of %s: %w", month, err) // what is not closed is not signed
 	}
-	if from, _ := month.Bounds(promise.Timezone); s.now().Before(from) {
+	if from, _ := month.Bounds(promise.Timezone); s.now().Before(from) || !report.Promised(promise, month) {
 		return nil, fmt.Errorf("%s: %w", month, errors.Join(errNotYet, store.ErrNotFound))
 	}
 	r, err := s.runningReport(ctx, c, promise, month)
@@ -51,7 +53,11 @@ func (s *Scheduler) month(ctx context.Context, name string, month civil.Month, f
 func (s *Scheduler) runningReport(ctx context.Context, c *config.Config, promise *config.SLA, month civil.Month) (*report.Report, error) {
 	now := s.now()
 	return s.running.get(promise.Name+" "+month.String(), now, runningFor, func() (*report.Report, error) {
-		return report.Build(ctx, c, promise, month, now, reportSource{s.store})
+		r, err := report.Build(ctx, c, promise, month, now, reportSource{s.store})
+		if err == nil {
+			r.Earlier, err = EarlierMonths(ctx, s.store, promise.Name, month)
+		}
+		return r, err
 	})
 }
 
@@ -70,12 +76,15 @@ func (s *Scheduler) serveReport(w http.ResponseWriter, r *http.Request) {
 		format = "html"
 	}
 	writer, known := reportWriters[format]
+	if format == signatureFormat {
+		writer.mediaType, known = "application/json", true
+	}
 	switch {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	case !known:
-		http.Error(w, fmt.Sprintf("format %q: must be html, json or csv", format), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("format %q: must be html, pdf, json, csv or sig", format), http.StatusBadRequest)
 		return
 	}
 	body, err := s.month(r.Context(), name, month, format)
@@ -97,8 +106,11 @@ func (s *Scheduler) serveReport(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Robots-Tag", "noindex")
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	if format == "csv" {
-		header.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name+"-"+month.String()+".csv"))
+	if format == "csv" || format == "pdf" {
+		header.Set("Content-Disposition", fmt.Sprintf("%s; filename=%q", disposition[format], name+"-"+month.String()+"."+format))
 	}
 	w.Write(body) // whoever went away has no use for the error
 }
+
+// disposition is what a browser does with a format.
+var disposition = map[string]string{"csv": "attachment", "pdf": "inline"}

@@ -55,7 +55,7 @@ func (s *Scheduler) retire(ctx context.Context, c *config.Config, now time.Time)
 		return err
 	}
 	for _, i := range open {
-		if c.Check(i.Check) != nil {
+		if c.Check(i.Check) != nil || promised(c, i.Check) {
 			continue
 		}
 		t := s.begin(now)

@@ -31,13 +31,27 @@ func (v watcher) Revisions(ctx context.Context, sla string, month civil.Month) (
 		if err != nil {
 			return nil, fmt.Errorf("reading revision %d: %w", r.Revision, err)
 		}
-		list[i] = api.Revision{Revision: r.Revision, Made: r.Made, ResultsSHA256: r.ResultsSHA256, Moved: []api.Move{}}
+		list[i] = api.Revision{Revision: r.Revision, Made: r.Made, ResultsSHA256: r.ResultsSHA256, ConfigSHA256: r.ConfigSHA256, Moved: []api.Move{}}
 		if before != nil {
 			list[i].Moved = moved(before, figures)
 		}
 		before = figures
 	}
 	return list, nil
+}
+
+// Moved returns the figures that differ between two reports in JSON of one SLA
+// each.
+func Moved(before, after []byte) ([]api.Move, error) {
+	was, err := figuresOf(before)
+	if err != nil {
+		return nil, err
+	}
+	is, err := figuresOf(after)
+	if err != nil {
+		return nil, err
+	}
+	return moved(was, is), nil
 }
 
 // figuresOf returns the figures of a report as its JSON has them, by where they

@@ -30,6 +30,7 @@ func (s *Scheduler) routes(pages *statuspage.Handler) *http.ServeMux {
 
 	mux.HandleFunc("GET /oncall.ics", s.serveCalendar)
 	mux.HandleFunc("GET /oncall/{file}", s.serveCalendar)
+	mux.HandleFunc("GET /reports", s.serveOverview)
 	mux.HandleFunc("GET /reports/{sla}/{month}", s.serveReport)
 
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))

@@ -65,6 +65,7 @@ type Scheduler struct {
 	api        *api.API
 	running    recent[*report.Report]
 	latencies  recent[*statuspage.CheckPage]
+	spent      recent[[]api.Budget]
 	// confirm asks a check's other regions to run it at once; it is fleet's.
 	confirm func(check, except string, slot time.Time)
 

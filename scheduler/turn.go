@@ -134,34 +134,44 @@ func (t *turn) move(ctx context.Context, tx *store.Tx, w *watch) error {
 func (t *turn) open(ctx context.Context, tx *store.Tx, w *watch) error {
 	c := w.check
 	down, reason := w.judgment.Where()
-	flaps, err := tx.OpenedSince(ctx, c.Name, t.now.Add(-flapSpan))
-	if err != nil {
-		return err
-	}
-	o := incident.Opening{
+	i, err := t.start(ctx, tx, incident.Opening{
 		Check: c.Name, OutageFrom: w.downSince(t.now), Severity: c.Severity, Policy: c.Policy,
-		Reason: reason, Down: down, Regions: len(w.rule.Regions), Flaps: flaps, Muted: t.s.muted(c.Name, t.now),
+		Reason: reason, Down: down, Regions: len(w.rule.Regions),
+	})
+	if err == nil {
+		w.incident = i.ID
 	}
+	return err
+}
+
+// start opens an incident, completed by what the store and the silences know,
+// and tells whoever is to be told first.
+func (t *turn) start(ctx context.Context, tx *store.Tx, o incident.Opening) (incident.Incident, error) {
+	var err error
+	if o.Flaps, err = tx.OpenedSince(ctx, o.Check, t.now.Add(-flapSpan)); err != nil {
+		return incident.Incident{}, err
+	}
+	o.Muted = t.s.muted(o.Check, t.now)
 	if o.Severity == incident.Page && o.Policy != "" && o.Muted == "" {
 		if o.Within, err = leader(ctx, tx, o.Policy, t.now); err != nil {
-			return err
+			return incident.Incident{}, err
 		}
 	}
 	i, events := incident.Open(o, t.now)
 	if i, err = tx.AddIncident(ctx, i, events); err != nil {
-		return err
+		return i, err
 	}
-	w.incident, t.changed = i.ID, true
-	t.s.log.Info("incident opened", "incident", i.ID, "check", c.Name, "reason", reason, "down", len(down), "regions", i.Regions, "muted", i.Muted)
+	t.changed = true
+	t.s.log.Info("incident opened", "incident", i.ID, "check", o.Check, "reason", o.Reason, "down", len(o.Down), "regions", i.Regions, "muted", i.Muted)
 	switch {
 	case i.Within != 0:
-		return t.joined(ctx, tx, i)
+		err = t.joined(ctx, tx, i)
 	case i.Due(t.now):
-		return t.fire(ctx, tx, i)
+		err = t.fire(ctx, tx, i)
 	case i.Muted == "" && i.Severity != incident.None:
-		return t.announce(ctx, tx, i)
+		err = t.announce(ctx, tx, i)
 	}
-	return nil
+	return i, err
 }
 
 // observe notes which regions are down now.
@@ -184,13 +194,19 @@ func (t *turn) observe(ctx context.Context, tx *store.Tx, w *watch) error {
 // recovered ends the check's incident, if nobody has, and tells those who were
 // paged.
 func (t *turn) recovered(ctx context.Context, tx *store.Tx, w *watch) error {
-	i, err := tx.Incident(ctx, w.incident)
+	id := w.incident
+	w.incident = 0
+	return t.ended(ctx, tx, id)
+}
+
+// ended ends an incident whose cause is over.
+func (t *turn) ended(ctx context.Context, tx *store.Tx, id int64) error {
+	i, err := tx.Incident(ctx, id)
 	if err != nil {
 		return err
 	}
 	before := i
 	i, events, changed := incident.Recover(i, t.now)
-	w.incident = 0
 	if !changed {
 		return nil
 	}

@@ -33,6 +33,11 @@ func (v watcher) Status(ctx context.Context) (api.Status, error) {
 			OffsetMS: checks.MillisOf(p.Offset), Version: p.Version, Address: p.Address, Checks: p.Checks,
 		})
 	}
+	budgets, err := s.budgets(ctx)
+	if err != nil {
+		return status, err
+	}
+	status.Budgets = budgets
 	return status, nil
 }
 
@@ -63,7 +68,7 @@ func (v watcher) Report(ctx context.Context, sla string, month civil.Month) ([]b
 // Links implements api.Watcher.
 func (v watcher) Links() api.Links {
 	c, now := v.s.config.Load(), v.s.now()
-	links := api.Links{Calendars: []api.CalendarLink{}, Reports: []api.ReportLink{}}
+	links := api.Links{Calendars: []api.CalendarLink{}, Reports: []api.ReportLink{}, Overview: v.s.OverviewLink()}
 	if url := v.s.CalendarLink(""); url != "" {
 		links.Calendars = append(links.Calendars, api.CalendarLink{URL: url})
 		for _, rota := range c.Rotations {

@@ -103,6 +103,22 @@ func printStatus(b *bytes.Buffer, s *api.Status) {
 		}
 		w.Flush()
 	}
+	if len(s.Budgets) > 0 {
+		fmt.Fprintln(w, "\nSLA\tTARGET\tBUDGET LEFT\tOF\tBURN 1h\t6h\t3d\tGONE BY")
+		for _, budget := range s.Budgets {
+			rate := map[string]float64{}
+			for _, r := range budget.Burn {
+				rate[r.Over] = r.Rate
+			}
+			gone := shortTime(budget.ExhaustedAt)
+			if budget.Exhausted {
+				gone = "exhausted"
+			}
+			fmt.Fprintf(w, "%s\t%s %%\t%s\t%s\t%.3g\t%.3g\t%.3g\t%s\n", budget.SLA, budget.Target,
+				seconds(budget.LeftSeconds), seconds(budget.AllowedSeconds), rate["1h"], rate["6h"], rate["3d"], gone)
+		}
+		w.Flush()
+	}
 	fmt.Fprintln(w, "\nPROBER\tREGION\tSTATE\tCLOCK\tCHECKS")
 	for _, p := range s.Probers {
 		state := "never seen"
@@ -249,4 +265,9 @@ silenced counts against the SLA all the same: planned work belongs under
 		return err
 	}
 	return cmd
+}
+
+// seconds is a length, rounded to whole seconds.
+func seconds(s float64) string {
+	return time.Duration(s * float64(time.Second)).Round(time.Second).String()
 }

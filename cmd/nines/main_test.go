@@ -29,7 +29,7 @@ func TestUnusableInput(t *testing.T) {
 		"no such file":            {"validate -c " + good + ".not", "cannot be read"},
 		"no such check":           {"check -c " + good + " blog", `no check is called "blog"; there are: shop`},
 		"no such SLA":             {"replay -c " + good + " --results " + os.DevNull + " --sla silver", `no SLA is called "silver"; there are: gold`},
-		"no such format":          {"report -c " + good + " --format docx", `--format "docx": must be json, csv or html`},
+		"no such format":          {"report -c " + good + " --format docx", `--format "docx": must be json, csv, html or pdf`},
 		"no store":                {"report -c " + good, "there is no store at"},
 		"a month to come":         {"replay -c " + good + " --results " + os.DevNull + " --month 2099-01", "has not begun yet"},
 		"not a port":              {"demo --port 99999", "must be from 0 to 65535"},

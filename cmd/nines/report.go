@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ import (
 type reportFlags struct {
 	month, sla, format, output string
 	failOnBreach               bool
+	recount                    bool // report only
 }
 
 func addReportFlags(cmd *cobra.Command) *reportFlags {
@@ -31,10 +33,10 @@ func addReportFlags(cmd *cobra.Command) *reportFlags {
 	flags := cmd.Flags()
 	flags.StringVar(&f.month, "month", "", "the calendar month, such as 2026-10, in each SLA's own zone")
 	flags.StringVar(&f.sla, "sla", "", "one SLA by its name (default all)")
-	flags.StringVar(&f.format, "format", "json", "json, csv or html")
+	flags.StringVar(&f.format, "format", "json", "json, csv, html or pdf")
 	flags.StringVarP(&f.output, "output", "o", "", "write to this file instead of standard output")
 	flags.BoolVar(&f.failOnBreach, "fail-on-breach", false, "exit with 1 if an SLA is breached")
-	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"json", "csv", "html"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"json", "csv", "html", "pdf"}, cobra.ShellCompDirectiveNoFileComp))
 	return &f
 }
 
@@ -47,21 +49,25 @@ month: availability with its worst and best case, the outages with how long
 discovering, responding and fixing took, error budget, credit and how it was
 all counted. A scheduler may be running meanwhile.
 
-The month that is still running ends now. Without --month it is that one.`,
+The month that is still running ends now. Without --month it is that one. A
+month that is closed is shown as it was closed, in its latest revision;
+--recount counts it again from the store, by the configuration as it is now.`,
 		Example: `  nines report -c nines.yaml --month 2026-10
   nines report -c nines.yaml --month 2026-10 --sla gold --format html -o gold.html
+  nines report -c nines.yaml --month 2026-10 --sla gold --format pdf -o gold.pdf
   nines report -c nines.yaml --month 2026-10 --fail-on-breach > /dev/null`,
 		Args: cobra.NoArgs,
 	}
 	path := configFlag(cmd)
 	flags := addReportFlags(cmd)
+	cmd.Flags().BoolVar(&flags.recount, "recount", false, "count a closed month again instead of showing it as it was closed")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		write, err := flags.writer()
 		if err != nil {
 			return err
 		}
 		return withStore(cmd, *path, func(cfg *config.Config, s *store.Store) error {
-			return writeReport(cmd, cfg, flags, write, scheduler.ReportSource(s), thisMonth)
+			return writeReport(cmd, cfg, flags, write, archive{scheduler.ReportSource(s), s}, thisMonth)
 		})
 	}
 	return cmd
@@ -126,8 +132,10 @@ func (f *reportFlags) writer() (reportWriter, error) {
 		return report.WriteCSV, nil
 	case "html":
 		return report.WriteHTML, nil
+	case "pdf":
+		return report.WritePDF, nil
 	}
-	return nil, inputf("--format %q: must be json, csv or html", f.format)
+	return nil, inputf("--format %q: must be json, csv, html or pdf", f.format)
 }
 
 type reportWriter func(io.Writer, []*report.Report) error
@@ -154,51 +162,113 @@ func writeReport(cmd *cobra.Command, cfg *config.Config, flags *reportFlags, wri
 		month = func(*config.SLA, time.Time) civil.Month { return fixed }
 	}
 	done := progress(cmd, "counting %s", plural(len(slas), "SLA"))
-	reports, err := buildReports(cmd.Context(), cfg, slas, month, source)
+	made, err := makeReports(cmd.Context(), cfg, slas, month, source, flags, write)
 	done()
 	if err != nil {
 		return err
 	}
-	var out bytes.Buffer
-	if err := write(&out, reports); err != nil {
-		return err
-	}
 	if flags.output != "" {
-		if err := os.WriteFile(flags.output, out.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(flags.output, made.body, 0o644); err != nil {
 			return fmt.Errorf("writing the report: %w", err)
 		}
-	} else if _, err := cmd.OutOrStdout().Write(out.Bytes()); err != nil {
+	} else if _, err := cmd.OutOrStdout().Write(made.body); err != nil {
 		return err
 	}
-	var breached []string
-	for _, r := range reports {
-		if r.Verdict == "breached" {
-			breached = append(breached, r.SLA)
-		}
-	}
-	if flags.failOnBreach && len(breached) > 0 {
-		return badError{"breached: " + strings.Join(breached, ", ")}
+	if flags.failOnBreach && len(made.breached) > 0 {
+		return badError{"breached: " + strings.Join(made.breached, ", ")}
 	}
 	return nil
 }
 
-func buildReports(ctx context.Context, cfg *config.Config, slas []*config.SLA,
-	month monthFunc, source report.Source,
-) ([]*report.Report, error) {
+// archive is a store as a source: it has closed months too.
+type archive struct {
+	report.Summaries
+	store *store.Store
+}
+
+// madeReports are reports as they are written.
+type madeReports struct {
+	body     []byte
+	breached []string // SLAs
+}
+
+// makeReports shows the SLAs' months as they were closed, where all of them
+// are and the format can be put together, and counts them otherwise.
+func makeReports(ctx context.Context, cfg *config.Config, slas []*config.SLA, month monthFunc, source report.Source, flags *reportFlags, write reportWriter) (made madeReports, err error) {
 	now := time.Now()
+	stored, ok := source.(archive)
+	if ok && !flags.recount && (len(slas) == 1 || flags.format == "json") {
+		if made, ok, err = closedReports(ctx, stored.store, slas, month, now, flags.format); ok || err != nil {
+			return made, err
+		}
+	}
 	reports := make([]*report.Report, 0, len(slas))
 	for _, sla := range slas {
 		m := month(sla, now)
 		if from, _ := m.Bounds(sla.Timezone); !from.Before(now) {
-			return nil, inputf("--month %s: has not begun yet in %s; name one that has", m, sla.Timezone)
+			return made, inputf("--month %s: has not begun yet in %s; name one that has", m, sla.Timezone)
 		}
 		r, err := report.Build(ctx, cfg, sla, m, now, source)
 		if err != nil {
-			return nil, err
+			return made, err
 		}
-		reports = append(reports, r)
+		if stored.store != nil {
+			if r.Earlier, err = scheduler.EarlierMonths(ctx, stored.store, sla.Name, m); err != nil {
+				return made, err
+			}
+		}
+		if reports = append(reports, r); r.Verdict == "breached" {
+			made.breached = append(made.breached, r.SLA)
+		}
 	}
-	return reports, nil
+	var out bytes.Buffer
+	err = write(&out, reports)
+	made.body = out.Bytes()
+	return made, err
+}
+
+// closedReports returns the months as they were closed; false where one is not.
+func closedReports(ctx context.Context, s *store.Store, slas []*config.SLA, month monthFunc, now time.Time, format string) (made madeReports, ok bool, err error) {
+	var all []json.RawMessage
+	for _, sla := range slas {
+		m := month(sla, now)
+		told, err := s.Report(ctx, sla.Name, m, "json")
+		if err == nil {
+			made.body = told.Body
+			if format != "json" {
+				var shown store.Report
+				shown, err = s.Report(ctx, sla.Name, m, format)
+				made.body = shown.Body
+			}
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			return madeReports{}, false, nil
+		}
+		var list []json.RawMessage
+		var verdicts []struct {
+			Verdict string `json:"verdict"`
+		}
+		if err == nil {
+			err = errors.Join(json.Unmarshal(told.Body, &list), json.Unmarshal(told.Body, &verdicts))
+		}
+		if err != nil {
+			return madeReports{}, false, err
+		}
+		all = append(all, list...)
+		if len(verdicts) > 0 && verdicts[0].Verdict == "breached" {
+			made.breached = append(made.breached, sla.Name)
+		}
+	}
+	if len(slas) == 1 {
+		return made, true, nil
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	err = enc.Encode(all)
+	made.body = out.Bytes()
+	return made, err == nil, err
 }
 
 func chooseSLAs(cfg *config.Config, name string) ([]*config.SLA, error) {

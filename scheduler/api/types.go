@@ -17,6 +17,28 @@ type Status struct {
 	Probers   []Prober   `json:"probers"`           // likewise
 	Incidents []Incident `json:"incidents"`         // those not resolved, oldest first, without log and notices
 	Silences  []Silence  `json:"silences"`          // those not ended
+	Budgets   []Budget   `json:"budgets"`           // of the running month, in the order of the configuration
+}
+
+// Budget is an SLA's error budget: how long it may be down in the month.
+type Budget struct {
+	SLA            string     `json:"sla"`
+	Title          string     `json:"title"`
+	Month          string     `json:"month"`
+	Target         string     `json:"target"` // percent
+	AllowedSeconds float64    `json:"allowed_seconds"`
+	UsedSeconds    float64    `json:"used_seconds"`
+	LeftSeconds    float64    `json:"left_seconds"` // negative when it is overspent
+	Burn           []BurnRate `json:"burn"`
+	Exhausted      bool       `json:"exhausted"`             // nothing is left
+	ExhaustedAt    time.Time  `json:"exhausted_at,omitzero"` // at the rate of the last three days; zero: not this month
+}
+
+// BurnRate is how fast a budget is used: at 1 it lasts exactly as long as the
+// month.
+type BurnRate struct {
+	Over string  `json:"over"` // 1h, 3d
+	Rate float64 `json:"rate"`
 }
 
 // Check is one check as it stands.
@@ -199,7 +221,8 @@ type Quarantine = checks.Quarantine
 // Links are the addresses of what needs no token but a secret in the address.
 type Links struct {
 	Calendars []CalendarLink `json:"calendars"`
-	Reports   []ReportLink   `json:"reports"` // of this month and the last
+	Reports   []ReportLink   `json:"reports"`  // of this month and the last
+	Overview  string         `json:"overview"` // of the reports of all SLAs
 }
 
 // CalendarLink is a calendar feed.
@@ -220,7 +243,8 @@ type Revision struct {
 	Revision      int       `json:"revision"`
 	Made          time.Time `json:"made"`
 	ResultsSHA256 string    `json:"results_sha256"`
-	Moved         []Move    `json:"moved"` // from the revision before
+	ConfigSHA256  string    `json:"config_sha256,omitempty"` // of the configuration that judged it
+	Moved         []Move    `json:"moved"`                   // from the revision before
 }
 
 // Move is a figure that results which came late have changed.

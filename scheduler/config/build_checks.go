@@ -52,6 +52,7 @@ func (b *builder) check(s *checkSection) Check {
 	}
 	c.Timeout = b.timings(s, c.Every)
 	c.Regions = b.checkRegions(s)
+	c.Weights = b.checkWeights(s, c.Regions)
 	c.Policy = b.checkPolicy(s, c.Severity)
 	if k, err := strconv.Atoi(c.Quorum.String()); err == nil && k > len(c.Regions) && len(c.Regions) > 0 && s.Quorum != nil {
 		b.warn(s.At, "quorum", "asks for %d regions, and the check runs from %d, so that it means all; write all, or at most %d", k, len(c.Regions), len(c.Regions))
@@ -108,6 +109,29 @@ func (b *builder) checkRegions(s *checkSection) []string {
 		}
 	}
 	return names
+}
+
+// checkWeights returns how many votes each of the regions has.
+func (b *builder) checkWeights(s *checkSection, names []string) []int {
+	if len(s.Weights) == 0 {
+		return nil
+	}
+	weights := make([]int, len(names))
+	for i := range weights {
+		weights[i] = 1
+	}
+	for region, weight := range s.Weights {
+		place := slices.Index(names, region)
+		switch {
+		case place < 0:
+			b.fault(s.At, "weights"+keyStep(region), "the check does not run from there; name one of %s", strings.Join(names, ", "))
+		case weight < 1 || weight > 100:
+			b.fault(s.At, "weights"+keyStep(region), "is %d; write 1 to 100", weight)
+		default:
+			weights[place] = weight
+		}
+	}
+	return weights
 }
 
 // checkPolicy returns the policy by which the check's outages are told.

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"net/netip"
 	"os"
 	"slices"
@@ -19,6 +22,7 @@ func (b *builder) buildSettings() {
 	c.DeadMan = string(d.DeadMan)
 	c.Store = b.storePath(string(d.Store))
 	c.APIToken = b.apiToken()
+	c.ReportKey = b.reportKey()
 	for _, r := range d.Allow {
 		c.Allow = append(c.Allow, netip.Prefix(r))
 	}
@@ -27,7 +31,7 @@ func (b *builder) buildSettings() {
 	case c.Retention < day:
 		b.fault(d.Retention.At, "results", "is %s; write at least 1d", formatDuration(c.Retention))
 	case c.Retention < 33*day:
-		b.warn(d.Retention.At, "results", "is %s, and a month's report is made from results that are up to 33d old; write at least 33d", formatDuration(c.Retention))
+		b.warn(d.Retention.At, "results", "is %s, and the percentiles of a month's report are exact only if its results, which are up to 33d old then, are there; write at least 33d", formatDuration(c.Retention))
 	}
 	if c.PublicURL == "" && (d.Slack != nil || d.Twilio != nil) {
 		b.warn(b.root, "public_url", "is not set, so that links in pages lead to %s and vendors' hooks cannot be checked; write how the world reaches this server", c.Listen)
@@ -44,6 +48,23 @@ func (b *builder) storePath(store string) string {
 		b.fault(b.root, "store", "is a URL; write the path of a SQLite file, such as nines.db")
 	}
 	return besides(b.root.nearest("store"), store)
+}
+
+// reportKey returns the key that reports are signed with, or nil.
+func (b *builder) reportKey() ed25519.PrivateKey {
+	if b.doc.ReportKey == nil {
+		return nil
+	}
+	block, _ := pem.Decode([]byte(b.doc.ReportKey.Reveal()))
+	if block != nil {
+		if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+			if key, ok := key.(ed25519.PrivateKey); ok {
+				return key
+			}
+		}
+	}
+	b.fault(b.root, "report_key", "is not an Ed25519 private key in PEM; make one with openssl genpkey -algorithm ed25519")
+	return nil
 }
 
 // apiToken returns the token. Without one nobody can use the commands that

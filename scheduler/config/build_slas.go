@@ -25,6 +25,10 @@ func (b *builder) buildSLAs() {
 			MinOutage:    s.MinOutage,
 			ServiceHours: b.hours(&s.ServiceHours.hours),
 			Credits:      b.credits(s),
+			Since:        civil.Date(s.Since),
+			CreditCap:    b.creditCap(s),
+			Burn:         b.burns(s),
+			Slack:        s.Slack,
 		}
 		if sla.Title == "" {
 			sla.Title = sla.Name
@@ -40,6 +44,60 @@ func (b *builder) buildSLAs() {
 		}
 		b.cfg.SLAs = append(b.cfg.SLAs, sla)
 	}
+}
+
+// creditCap returns the most that is owed, or nil.
+func (b *builder) creditCap(s *slaSection) *float64 {
+	if s.CreditCap == nil {
+		return nil
+	}
+	if *s.CreditCap < 0 || *s.CreditCap > 100 {
+		b.fault(s.At, "credit_cap", "is %v; write 0 to 100", *s.CreditCap)
+	}
+	if len(s.Credits) == 0 {
+		b.warn(s.At, "credit_cap", "caps nothing; write credits too, or leave it out")
+	}
+	return s.CreditCap
+}
+
+// burns returns the rules about the error budget.
+func (b *builder) burns(s *slaSection) []Burn {
+	var list []Burn
+	for i := range s.Burn {
+		rule := &s.Burn[i]
+		if rule.At == nil {
+			continue
+		}
+		out := Burn{Over: rule.Over, And: rule.And, Rate: rule.Rate, Severity: rule.Severity, Policy: string(rule.Policy)}
+		if out.And == 0 {
+			out.And = out.Over / 12
+		}
+		switch {
+		case out.Over < 5*time.Minute || out.Over > 30*day:
+			b.fault(rule.At, "over", "is %s; write 5m to 30d", formatDuration(out.Over))
+		case out.And > out.Over || out.And < 0:
+			b.fault(rule.At, "and", "is %s, longer than over, which is %s; write less", formatDuration(out.And), formatDuration(out.Over))
+		}
+		if !(out.Rate > 0) || out.Rate > 1e6 {
+			b.fault(rule.At, "rate", "is %v; write a number above 0, such as 14.4", out.Rate)
+		}
+		if most := 1e8 / float64(max(1, 100_000_000-s.Target.Micros)); out.Rate > most && s.Target.Micros < 100_000_000 {
+			b.warn(rule.At, "rate", "is %v, and with a target of %s even a complete outage burns at %.4g; write less than that", out.Rate, s.Target.Text, most)
+		}
+		if s.Target.Micros == 100_000_000 {
+			b.warn(rule.At, "rate", "says nothing: a target of 100 has no error budget; leave burn out")
+		}
+		switch {
+		case out.Policy != "" && !b.policies.has(out.Policy):
+			b.fault(rule.At, "policy", "%s", b.policies.lacks(out.Policy))
+		case out.Policy == "" && b.policies.has(defaultPolicy):
+			out.Policy = defaultPolicy
+		case out.Policy == "" && len(b.policies.names) > 0 && out.Severity == "page":
+			b.fault(rule.At, "policy", "is missing, the rule pages, and no policy is called %s; name one of %s, or define %s", defaultPolicy, strings.Join(b.policies.names, ", "), defaultPolicy)
+		}
+		list = append(list, out)
+	}
+	return list
 }
 
 // credits returns what is owed below which availability.
@@ -186,6 +244,12 @@ func (b *builder) buildMaintenance() {
 		}
 		m := Maintenance{Title: string(s.Title), Checks: b.resolve(s.At, s.Checks), Zone: time.UTC}
 		switch {
+		case s.RRule != "" || s.At.field("rrule") != nil:
+			m.Rule, m.Zone = b.recurrence(s)
+		case s.Duration != nil:
+			b.fault(s.At, "duration", "is of rrule, which is not given; write to instead")
+		case s.Timezone != nil:
+			b.fault(s.At, "timezone", "is of rrule, which is not given; write offsets in from and to, or a timezone in weekly")
 		case s.Weekly != nil && (s.From != nil || s.To != nil):
 			b.fault(s.At, "weekly", "from or to is given too; keep weekly, or from and to")
 		case s.Weekly != nil:

@@ -8,6 +8,7 @@
 package config
 
 import (
+	"crypto/ed25519"
 	"net/netip"
 	"time"
 
@@ -21,11 +22,12 @@ import (
 
 // Config is one configuration, complete and valid.
 type Config struct {
-	Listen    string        // host:port of the scheduler's HTTP server
-	PublicURL string        // without a slash at its end; empty means http://Listen
-	Store     string        // a SQLite file's absolute path, or postgres://…
-	APIToken  secret.String // empty: the operator API answers nobody
-	Retention time.Duration // of raw results
+	Listen    string             // host:port of the scheduler's HTTP server
+	PublicURL string             // without a slash at its end; empty means http://Listen
+	Store     string             // a SQLite file's absolute path, or postgres://…
+	APIToken  secret.String      // empty: the operator API answers nobody
+	ReportKey ed25519.PrivateKey // nil: reports are not signed
+	Retention time.Duration      // of raw results
 	Allow     []netip.Prefix
 	DeadMan   string // URL; empty: none
 
@@ -68,6 +70,7 @@ type Check struct {
 	Group    string
 	Public   bool
 	Regions  []string // never empty; in the order of the check, or of the file when not set
+	Weights  []int    // of Regions, in their order; nil: one each
 	Quorum   regions.Quorum
 	Severity string // page, ticket or none
 	Policy   string // a policy's name, or empty when there is nobody to page
@@ -77,7 +80,7 @@ type Check struct {
 
 // Rule returns how results of the check are judged.
 func (c *Check) Rule() regions.Rule {
-	return regions.Rule{Regions: c.Regions, Every: c.Every, Timeout: c.Timeout, Quorum: c.Quorum}
+	return regions.Rule{Regions: c.Regions, Every: c.Every, Timeout: c.Timeout, Quorum: c.Quorum, Weights: c.Weights}
 }
 
 // SLA is one promise to a customer.
@@ -91,8 +94,20 @@ type SLA struct {
 	MinOutage time.Duration // shorter outages are not counted
 	// ServiceHours is nil when the promise holds always.
 	ServiceHours *civil.Hours
+	Since        civil.Date // the first day of the promise; zero: it always held
 	Credits      []Credit
+	CreditCap    *float64 // the most that is owed, in percent; nil: as Credits say
+	Burn         []Burn
 	Email        []string
+	Slack        bool // whether the channel is told of a closed month
+}
+
+// Burn is a rule about how fast an error budget is used.
+type Burn struct {
+	Over, And time.Duration // both windows must have the rate
+	Rate      float64       // 1: the month's budget in a month
+	Severity  string        // page, ticket or none
+	Policy    string        // empty when there is nobody to page
 }
 
 // Percent is an exact decimal number of percent: Text as written, such as
@@ -108,19 +123,23 @@ type Credit struct {
 	Percent float64
 }
 
-// Maintenance is a planned interruption, once or every week.
+// Maintenance is a planned interruption, once, every week or by another rule.
 type Maintenance struct {
 	Title  string
 	Checks []string       // resolved to names
 	Once   *civil.Span    // either this
 	Weekly *civil.Hours   // or this, with the days that it starts on
-	Zone   *time.Location // of Weekly
+	Rule   *Recurrence    // or this
+	Zone   *time.Location // of Weekly and Rule
 }
 
 // Spans returns when the maintenance is, cut to [from, to).
 func (m *Maintenance) Spans(from, to time.Time) []civil.Span {
 	if m.Weekly != nil {
 		return m.Weekly.Spans(from, to, m.Zone)
+	}
+	if m.Rule != nil {
+		return m.Rule.spans(from, to, m.Zone)
 	}
 	s := *m.Once
 	if s.From.Before(from) {

@@ -21,6 +21,7 @@ func (c *Config) Digest() string {
 		Regions        []string
 		Every, Timeout time.Duration
 		Quorum         string
+		Weights        map[string]int `json:",omitempty"` // of those that have another than 1
 	}
 	type credit struct {
 		Below   int64
@@ -33,12 +34,16 @@ func (c *Config) Digest() string {
 		MinOutage               time.Duration
 		ServiceHours            *civil.Hours
 		Credits                 []credit
+		Since                   string   `json:",omitempty"`
+		CreditCap               *float64 `json:",omitempty"`
 	}
 	type maintenance struct {
 		Checks   []string
 		From, To string
 		Weekly   *civil.Hours
 		Timezone string
+		Rule     string        `json:",omitempty"`
+		Duration time.Duration `json:",omitempty"`
 	}
 	var judged struct {
 		Checks      []check
@@ -46,13 +51,17 @@ func (c *Config) Digest() string {
 		Maintenance []maintenance
 	}
 	for _, k := range c.Checks {
-		judged.Checks = append(judged.Checks, check{k.Name, slices.Sorted(slices.Values(k.Regions)), k.Every, k.Timeout, k.Quorum.String()})
+		judged.Checks = append(judged.Checks, check{k.Name, slices.Sorted(slices.Values(k.Regions)), k.Every, k.Timeout, k.Quorum.String(), k.weights()})
 	}
 	for _, s := range c.SLAs {
 		out := sla{
 			Name: s.Name, Timezone: s.Timezone.String(), Combine: s.Combine, Checks: slices.Sorted(slices.Values(s.Checks)),
 			Target: s.Target.Micros, MinOutage: s.MinOutage, ServiceHours: s.ServiceHours,
 		}
+		if s.Since != (civil.Date{}) {
+			out.Since = s.Since.String()
+		}
+		out.CreditCap = s.CreditCap
 		for _, cr := range s.Credits {
 			out.Credits = append(out.Credits, credit{cr.Below.Micros, cr.Percent})
 		}
@@ -66,6 +75,9 @@ func (c *Config) Digest() string {
 		} else {
 			out.Timezone = m.Zone.String()
 		}
+		if m.Rule != nil {
+			out.From, out.Rule, out.Duration = m.Rule.First.UTC().Format(time.RFC3339Nano), m.Rule.Text, m.Rule.Duration
+		}
 		judged.Maintenance = append(judged.Maintenance, out)
 	}
 	slices.SortFunc(judged.Checks, func(a, b check) int { return strings.Compare(a.Name, b.Name) })
@@ -73,6 +85,20 @@ func (c *Config) Digest() string {
 	slices.SortFunc(judged.Maintenance, func(a, b maintenance) int { return strings.Compare(encoded(a), encoded(b)) })
 	sum := sha256.Sum256([]byte(encoded(judged)))
 	return hex.EncodeToString(sum[:])
+}
+
+// weights returns those of the regions that have another than 1.
+func (c *Check) weights() map[string]int {
+	var weights map[string]int
+	for i, w := range c.Weights {
+		if w != 1 {
+			if weights == nil {
+				weights = map[string]int{}
+			}
+			weights[c.Regions[i]] = w
+		}
+	}
+	return weights
 }
 
 // encoded returns v, which holds nothing that JSON cannot, as JSON.

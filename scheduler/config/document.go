@@ -20,6 +20,7 @@ type document struct {
 	APIToken  *secret.String   `json:"api_token" doc:"The bearer token of the operator API, its commands and the calendar feeds. Without one they answer nobody."`
 	Retention retentionSection `json:"retention" doc:"How long things are kept."`
 	Allow     []ipRange        `json:"allow" example:"[127.0.0.0/8]" doc:"Private ranges that in-process probers may reach. Default: none."`
+	ReportKey *secret.String   `json:"report_key" example:"${NINES_REPORT_KEY}" doc:"An Ed25519 private key, as openssl genpkey -algorithm ed25519 writes it; closed reports are signed with it. Default: they are not signed."`
 	DeadMan   webURL           `json:"dead_man_url" example:"https://hc.example.com/ping/abc" doc:"Fetched regularly while ingest, verdicts and paging are healthy, so that somebody outside notices when they are not."`
 
 	Regions []regionSection `json:"regions" doc:"The places that checks run from. Default: one called local."`
@@ -81,6 +82,7 @@ type checkSection struct {
 	Every    *time.Duration    `json:"every" example:"30s" doc:"The time between two runs in one region, at least 1s. Default: as in defaults."`
 	Timeout  *time.Duration    `json:"timeout" example:"10s" doc:"How long one run may take, its second try included; at most every. Default: as in defaults."`
 	Regions  []name            `json:"regions" example:"[eu-west, us-east]" doc:"Where it runs from. Default: all regions."`
+	Weights  map[string]int    `json:"weights" example:"{eu-west: 2}" doc:"How many votes a region has in the quorum, 1 to 100; those not named have one. Default: one each."`
 	Quorum   *regions.Quorum   `json:"quorum" example:"majority" doc:"How many of the regions that have something to say must find it down: majority, any, all, or a number. Default: as in defaults."`
 	Severity *string           `json:"severity" example:"page" enum:"page,ticket,none" doc:"What an outage does: page tells people at once, ticket posts one message to Slack's channel, none tells nobody. Default: as in defaults."`
 	Policy   name              `json:"policy" example:"web" doc:"The escalation policy. Default: the one called default."`
@@ -100,8 +102,23 @@ type slaSection struct {
 	Combine      string        `json:"combine" default:"any-down" enum:"any-down,average" doc:"How several checks make one figure: any-down, it is down while any check is; average, each check's seconds are added up."`
 	MinOutage    time.Duration `json:"min_outage" default:"0s" doc:"Shorter outages are not counted."`
 	ServiceHours serviceHours  `json:"service_hours" example:"{days: [mon-fri], from: \"08:00\", to: \"18:00\"}" doc:"When the promise holds: always, or hours of some days. Default: always."`
+	Since        date          `json:"since" example:"2026-10-15" doc:"The first day of the promise, in its time zone: its first month begins there. Default: it always held."`
 	Credits      []credit      `json:"credits" doc:"What is owed when the promise is broken."`
-	Email        []mailbox     `json:"email" example:"[sla@customer.example]" doc:"Who gets the report; needs the section email."`
+	CreditCap    *float64      `json:"credit_cap" example:"30" doc:"The most that is owed for a month, 0 to 100 percent of the fee. Default: as the credits say."`
+	Burn         []burn        `json:"burn" doc:"When to tell that the error budget is being used too fast, before it is gone. Default: never."`
+	Email        []mailbox     `json:"email" example:"[sla@customer.example]" doc:"Who gets the report when a month closes; needs the section email."`
+	Slack        bool          `json:"slack" default:"true" doc:"Whether Slack's channel is told when a month closes; needs the section slack."`
+}
+
+// burn is a rule about how fast the error budget is used. A rate of 1 uses up
+// the month's budget in a month.
+type burn struct {
+	At       *node         `json:"-"`
+	Over     time.Duration `json:"over" required:"true" example:"1h" doc:"The long window: the rate must have been reached over it, 5m to 30d."`
+	And      time.Duration `json:"and" example:"5m" doc:"The short window: and over this one too, so that it ends soon after the trouble does. Default: a twelfth of over."`
+	Rate     float64       `json:"rate" required:"true" example:"14.4" doc:"How many times as fast as the target allows."`
+	Severity string        `json:"severity" default:"page" enum:"page,ticket,none" doc:"As in a check: what happens when the rule holds."`
+	Policy   name          `json:"policy" example:"web" doc:"The escalation policy. Default: the one called default."`
 }
 
 type credit struct {
@@ -156,6 +173,10 @@ type maintenanceSection struct {
 	From   *instant  `json:"from" example:"2026-10-10T22:00:00Z" doc:"When it starts, for one that happens once."`
 	To     *instant  `json:"to" example:"2026-10-10T23:00:00Z" doc:"When it ends, for one that happens once."`
 	Weekly *weekly   `json:"weekly" doc:"When it is, for one that happens every week; instead of from and to."`
+
+	RRule    string         `json:"rrule" example:"FREQ=MONTHLY;BYDAY=2TU" doc:"When it is, for one that recurs otherwise: a rule of RFC 5545, from DAILY to YEARLY, whose first time is from. With duration, and instead of to."`
+	Duration *time.Duration `json:"duration" example:"2h" doc:"How long each time of rrule lasts, at most 31d."`
+	Timezone *zone          `json:"timezone" example:"Europe/Warsaw" doc:"Whose clock rrule goes by. Default: UTC."`
 }
 
 type weekly struct {

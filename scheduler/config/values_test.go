@@ -92,13 +92,13 @@ func TestComplete(t *testing.T) {
 		},
 		SLAs: []SLA{
 			{
-				Name: "gold", Title: "Gold support plan", Checks: []string{"shop", "ns"}, Target: Percent{"99.95", 99_950_000},
+				Name: "gold", Title: "Gold support plan", Checks: []string{"shop", "ns"}, Slack: true, Target: Percent{"99.95", 99_950_000},
 				Timezone: warsaw, Combine: "any-down",
 				Credits: []Credit{{Percent{"99.95", 99_950_000}, 10}, {Percent{"99.0", 99_000_000}, 25}},
 				Email:   []string{"sla@customer.example"},
 			},
 			{
-				Name: "office", Title: "Office hours", Checks: []string{"shop", "ns", "cert", "mobile"}, Target: Percent{"99.5", 99_500_000},
+				Name: "office", Title: "Office hours", Checks: []string{"shop", "ns", "cert", "mobile"}, Slack: true, Target: Percent{"99.5", 99_500_000},
 				Timezone: newYork, Combine: "average", MinOutage: time.Minute,
 				ServiceHours: &civil.Hours{Days: weekdays, From: 8 * 60, To: 18 * 60},
 			},
@@ -185,7 +185,7 @@ func TestMinimal(t *testing.T) {
 			Title: "shop", Public: true, Regions: []string{"here"}, Severity: "page",
 		}},
 		SLAs: []SLA{{
-			Name: "gold", Title: "gold", Checks: []string{"shop"}, Target: Percent{"99.95", 99_950_000},
+			Name: "gold", Title: "gold", Checks: []string{"shop"}, Slack: true, Target: Percent{"99.95", 99_950_000},
 			Timezone: zoneOf(t, "Europe/Warsaw"), Combine: "any-down",
 		}},
 		StatusPage: StatusPage{Title: "Status", Days: 90},

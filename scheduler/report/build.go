@@ -5,10 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"hash"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"nines/checks"
@@ -18,15 +21,31 @@ import (
 	"nines/scheduler/sla"
 )
 
+// exactMost is up to how many results a month's percentiles are exact as long
+// as its results are there: about as many as can be read in a second.
+const exactMost = 1_000_000
+
 // Build makes the report of one SLA for a month. A month that is still running
-// ends at now, in whole milliseconds; one that has not begun is an error.
+// ends at now, in whole milliseconds; one that has not begun is an error. Of a
+// source that has Summaries, what has more than a million results is not read
+// again where a day is summed up: percentiles are then within 1 %.
 func Build(ctx context.Context, cfg *config.Config, s *config.SLA, month civil.Month, now time.Time, src Source) (*Report, error) {
+	return build(ctx, cfg, s, month, now, src, exactMost)
+}
+
+// BuildExact is Build with exact percentiles whatever they cost, unless some
+// results are gone.
+func BuildExact(ctx context.Context, cfg *config.Config, s *config.SLA, month civil.Month, now time.Time, src Source) (*Report, error) {
+	return build(ctx, cfg, s, month, now, src, math.MaxInt64)
+}
+
+func build(ctx context.Context, cfg *config.Config, s *config.SLA, month civil.Month, now time.Time, src Source, most int64) (*Report, error) {
 	window, running, err := windowOf(s, month, now)
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{ctx: ctx, cfg: cfg, sla: s, source: src, window: window, running: running}
-	if err := b.read(); err != nil {
+	b := &builder{ctx: ctx, cfg: cfg, sla: s, source: src, window: window, running: running, now: now.UnixMilli()}
+	if err := b.readAll(most); err != nil {
 		return nil, fmt.Errorf("building the report of %s for %s: %w", s.Name, month, err)
 	}
 	r := &Report{
@@ -34,7 +53,12 @@ func Build(ctx context.Context, cfg *config.Config, s *config.SLA, month civil.M
 		From: milli(window.From), To: milli(window.To), Target: micros(s.Target.Micros),
 		Revision: 1, ResultsSHA256: b.sum, Zone: s.Timezone, Running: running,
 		Average: b.terms().Average, MinOutage: s.MinOutage, ServiceHours: s.ServiceHours, Maintenance: b.maintenance(),
+		Rough: b.rough, Coarse: b.coarse, daily: sync.OnceValue(func() []Day { return b.divideDays(month) }),
 	}
+	if first, _ := month.Bounds(s.Timezone); window.From > first.UnixMilli() {
+		r.Since = s.Since
+	}
+	r.Weighted = b.weighted()
 	b.figures(r)
 	if err := b.outages(r); err != nil {
 		return nil, fmt.Errorf("building the report of %s for %s: %w", s.Name, month, err)
@@ -42,9 +66,21 @@ func Build(ctx context.Context, cfg *config.Config, s *config.SLA, month civil.M
 	return r, nil
 }
 
+// Promised reports whether the SLA's promise holds in any of a month.
+func Promised(s *config.SLA, month civil.Month) bool {
+	_, to := month.Bounds(s.Timezone)
+	return s.Since == (civil.Date{}) || civil.StartOfDay(s.Since, s.Timezone).Before(to)
+}
+
 // windowOf returns the month in the SLA's zone as far as it has come.
 func windowOf(s *config.SLA, month civil.Month, now time.Time) (w sla.Interval, running bool, err error) {
 	from, to := month.Bounds(s.Timezone)
+	if s.Since != (civil.Date{}) {
+		if !Promised(s, month) {
+			return w, false, fmt.Errorf("the promise holds since %s, after %s; name a later month", s.Since, month)
+		}
+		from = civil.Later(from, civil.StartOfDay(s.Since, s.Timezone))
+	}
 	w = sla.Interval{From: from.UnixMilli(), To: to.UnixMilli()}
 	if ms := now.UnixMilli(); ms < w.To {
 		w.To, running = ms, true
@@ -64,13 +100,19 @@ type builder struct {
 	source  Source
 	window  sla.Interval
 	running bool
+	now     int64
+
+	days   Summaries // nil: results are read
+	whole  int64     // the first day whose results are there, where days is known
+	rough  bool      // percentiles are within 1 %
+	coarse bool      // see reading
 
 	checks   []*config.Check
 	outside  []sla.Interval // the service hours
 	readings []*reading     // one a check
 	excused  [][]sla.Interval
-	took     map[string]*tally // by region
-	sum      string            // SHA-256 of all that was read, in hex
+	took     taken
+	sum      string // SHA-256 of all that was read, in hex
 	ledger   sla.Ledger
 }
 
@@ -87,11 +129,45 @@ func (b *builder) terms() sla.Terms {
 	return t
 }
 
+// readAll reads results where all are there and no more than `most`, and what
+// days came to otherwise.
+func (b *builder) readAll(most int64) error {
+	days, ok := b.source.(Summaries)
+	if !ok {
+		return b.read()
+	}
+	since, err := days.Whole(b.ctx)
+	if err != nil {
+		return err
+	}
+	b.whole = dayOf(since.UnixMilli())
+	if b.expected() <= most && b.whole <= dayOf(b.window.From) {
+		if err := b.read(); !errors.Is(err, errGone) {
+			return err
+		}
+	}
+	b.days, b.rough = days, true
+	return b.read()
+}
+
+// expected is how many results the window should have.
+func (b *builder) expected() (n int64) {
+	for _, name := range b.sla.Checks {
+		if c := b.cfg.Check(name); c != nil {
+			n += b.window.Len() / max(1, c.Every.Milliseconds()) * int64(len(c.Regions))
+		}
+	}
+	return n
+}
+
+// errGone says that results are needed that are gone.
+var errGone = errors.New("results are gone")
+
 // read reads every check and closes the ledger.
 func (b *builder) read() error {
 	b.outside = sla.OutsideHours(b.window, b.sla.ServiceHours, b.sla.Timezone)
-	b.took = map[string]*tally{}
-	quarantines, err := b.quarantines()
+	b.checks, b.excused, b.took = nil, nil, taken{}
+	quarantines, err := wholeQuarantines(b.ctx, b.source)
 	if err != nil {
 		return err
 	}
@@ -102,23 +178,20 @@ func (b *builder) read() error {
 		}
 		b.checks, b.excused = append(b.checks, c), append(b.excused, b.excusedOf(c))
 	}
-	digest := sha256.New().(hash.Cloner)
+	if err := b.readChecks(quarantines); err != nil {
+		return err
+	}
+	digest := sha256.New()
 	var overlapping []checks.Quarantine
 	spans := make([]sla.Check, len(b.checks))
-	b.readings = make([]*reading, len(b.checks))
 	for _, i := range b.byName() {
-		c := b.checks[i]
-		got, written, err := newReader(b.ctx, b.source, c, quarantines, b.window).run(digest)
-		if err != nil {
-			return err
-		}
-		digest, b.readings[i] = written, got
+		got := b.readings[i]
+		writeDigests(digest, b.checks[i].Name, got.digests)
 		spans[i] = sla.Check{Spans: ledgerSpans(got.spans), Excused: b.excused[i]}
-		for region, took := range got.took {
-			b.tally(c.Regions[region]).add(took...)
-		}
+		b.coarse = b.coarse || got.coarse
+		from, to := dayOf(got.of.From)*dayMilli, (dayOf(got.of.To)+1)*dayMilli
 		for _, q := range quarantines {
-			if q.From.UnixMilli() <= got.of.To && q.To.UnixMilli() > got.of.From {
+			if q.From.UnixMilli() < to && q.To.UnixMilli() > from {
 				overlapping = append(overlapping, q)
 			}
 		}
@@ -129,6 +202,52 @@ func (b *builder) read() error {
 	b.sum = hex.EncodeToString(digest.Sum(nil))
 	b.ledger = sla.Account(b.terms(), spans)
 	return nil
+}
+
+// readChecks reads every check, several at a time where days are read.
+func (b *builder) readChecks(quarantines []checks.Quarantine) error {
+	b.readings = make([]*reading, len(b.checks))
+	workers := 1
+	if b.days != nil {
+		workers = min(4, runtime.GOMAXPROCS(0))
+	}
+	var next atomic.Int64
+	var reading sync.WaitGroup
+	var mu sync.Mutex // protects errs and b.took
+	var errs []error
+	for range workers {
+		reading.Go(func() {
+			scratch := newLatencies(nil, b.window, false)
+			for i := int(next.Add(1)) - 1; i < len(b.checks); i = int(next.Add(1)) - 1 {
+				got, err := b.reading(b.checks[i], quarantines, scratch)
+				mu.Lock()
+				if b.readings[i] = got; err != nil {
+					errs = append(errs, err)
+					next.Store(int64(len(b.checks)))
+				} else {
+					b.took.merge(got.took)
+					got.percentiles = got.took.percentiles()
+					got.took = nil
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	reading.Wait()
+	return errors.Join(errs...)
+}
+
+// reading reads one check; where days are read its latencies are scratch.
+func (b *builder) reading(c *config.Check, quarantines []checks.Quarantine, scratch *latencies) (*reading, error) {
+	rd := newReader(b.ctx, b.source, c, quarantines, b.window)
+	if b.days != nil {
+		return (&folder{reader: rd, days: b.days, whole: b.whole, now: b.now, took: scratch}).run()
+	}
+	got, err := rd.run()
+	if err == nil && b.whole > dayOf(got.of.From) {
+		err = errGone
+	}
+	return got, err
 }
 
 // byName returns the places of the checks in the order of their names, which
@@ -142,9 +261,9 @@ func (b *builder) byName() []int {
 	return order
 }
 
-// quarantines returns all quarantines in whole milliseconds.
-func (b *builder) quarantines() ([]checks.Quarantine, error) {
-	list, err := b.source.Quarantines(b.ctx, time.Unix(0, 0).UTC(), endOfTime)
+// wholeQuarantines returns all quarantines in whole milliseconds.
+func wholeQuarantines(ctx context.Context, src Source) ([]checks.Quarantine, error) {
+	list, err := src.Quarantines(ctx, time.Unix(0, 0).UTC(), endOfTime)
 	if err != nil {
 		return nil, fmt.Errorf("reading quarantines: %w", err)
 	}
@@ -153,33 +272,6 @@ func (b *builder) quarantines() ([]checks.Quarantine, error) {
 		list[i].From, list[i].To = milli(list[i].From.UnixMilli()), milli(list[i].To.UnixMilli())
 	}
 	return list, nil
-}
-
-// writeQuarantines writes the lines of the quarantines to the digest, each
-// once, sorted by their bytes.
-func writeQuarantines(digest hash.Hash, list []checks.Quarantine) error {
-	var lines []string
-	for _, q := range list {
-		line, err := quarantineLine(q)
-		if err != nil {
-			return err
-		}
-		lines = append(lines, string(line))
-	}
-	slices.Sort(lines)
-	for _, line := range slices.Compact(lines) {
-		digest.Write([]byte(line))
-	}
-	return nil
-}
-
-func (b *builder) tally(region string) *tally {
-	t := b.took[region]
-	if t == nil {
-		t = &tally{}
-		b.took[region] = t
-	}
-	return t
 }
 
 // excusedOf returns when the check does not count: under maintenance and
@@ -213,6 +305,9 @@ func (b *builder) figures(r *Report) {
 	r.Allowed, r.Left = seconds(l.Allowed()), seconds(l.Left())
 	r.OutsideHours = seconds(b.window.Len() - sla.Outside(b.window, b.outside))
 	owed, any := l.Credit()
+	if limit := b.sla.CreditCap; limit != nil {
+		owed.Percent, r.CreditCap = min(owed.Percent, *limit), share(*limit)
+	}
 	r.Credit = share(owed.Percent)
 	for _, c := range b.sla.Credits {
 		r.Credits = append(r.Credits, Credit{micros(c.Below.Micros), share(c.Percent), any && c.Below.Micros == owed.Below})
@@ -225,6 +320,7 @@ func (b *builder) figures(r *Report) {
 		r.Checks = append(r.Checks, Check{
 			Check: c.Name, Title: cmp.Or(c.Title, c.Name),
 			Availability: percent(l.Checks[i].Availability()), Seconds: secondsOf(l.Checks[i]),
+			P50: b.readings[i].percentiles.p50, P95: b.readings[i].percentiles.p95, P99: b.readings[i].percentiles.p99,
 			strip: strip(l.Divided[i], b.window),
 		})
 	}
@@ -234,6 +330,18 @@ func (b *builder) figures(r *Report) {
 			r.Regions = append(r.Regions, seen)
 		}
 	}
+}
+
+// weighted tells which regions of which checks have more than one vote.
+func (b *builder) weighted() (list []string) {
+	for _, c := range b.checks {
+		for i, weight := range c.Weights {
+			if weight != 1 {
+				list = append(list, fmt.Sprintf("%s of %s has %d votes", c.Regions[i], cmp.Or(c.Title, c.Name), weight))
+			}
+		}
+	}
+	return list
 }
 
 // share is a percentage from the configuration that is not compared with
@@ -266,12 +374,8 @@ func (b *builder) region(region config.Region) (Region, bool) {
 	}
 	l := sla.Account(sla.Terms{Window: b.window, Average: true}, seen)
 	r := Region{Region: region.Name, Title: cmp.Or(region.Title, region.Name), Availability: percent(l.Availability())}
-	took := b.tally(region.Name)
-	for p, into := range map[int64]*Decimal{50: &r.P50, 95: &r.P95, 99: &r.P99} {
-		if us, ok := took.percentile(p); ok {
-			*into = millis(us)
-		}
-	}
+	took := percentilesOf(func(p int64) (int64, bool) { return b.took.percentile(region.Name, p) })
+	r.P50, r.P95, r.P99 = took.p50, took.p95, took.p99
 	return r, true
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -71,4 +72,21 @@ func (d Decimal) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return []byte(d.String()), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, with three decimals at most; a
+// number of more is rounded down.
+func (d *Decimal) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		*d = Decimal{}
+		return nil
+	}
+	whole, fraction, _ := strings.Cut(string(text), ".")
+	digits := (fraction + "000")[:3]
+	units, err := strconv.ParseInt(whole+digits, 10, 64)
+	if err != nil {
+		return fmt.Errorf("%s is not a decimal number", text)
+	}
+	*d = Decimal{units, 3, true}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -56,12 +57,102 @@ func WriteHTML(w io.Writer, reports []*Report) error {
 type sheet struct{ *Report }
 
 // Name is the month as people write it.
-func (s sheet) Name() string {
-	month, err := civil.ParseMonth(s.Month)
-	if err != nil {
-		return s.Month
+func (s sheet) Name() string { return monthName(s.Month) }
+
+// NameOf is Name for another month.
+func (s sheet) NameOf(month string) string { return monthName(month) }
+
+// Calendar, Downtime and Responses are the charts by day.
+func (s sheet) Calendar() chart { return calendar(s.Days()) }
+
+// Downtime is the chart of how long each day was down.
+func (s sheet) Downtime() chart { return downtime(s.Days()) }
+
+// Responses is the chart of how long runs took.
+func (s sheet) Responses() chart { return responses(s.Days()) }
+
+// Timed reports whether there is anything for Responses to show.
+func (s sheet) Timed() bool { return timed(s.Days()) }
+
+// Draw is what the template of a chart needs.
+func (s sheet) Draw(c chart) map[string]any { return map[string]any{"s": s, "c": c} }
+
+// Rules are how the figures came about.
+func (s sheet) Rules() []string {
+	r := s.Report
+	together, short, excused := "The service is down whenever any of its checks is, and otherwise unknown whenever any is.",
+		"Every outage counts, however short.", "Maintenance is excused."
+	if r.Average {
+		together = "The times of all checks are added up."
 	}
-	return fmt.Sprintf("%s %d", month.Month, month.Year)
+	if r.MinOutage > 0 {
+		short = fmt.Sprintf("Outages shorter than %s from beginning to end are not counted.", s.Duration(r.MinOutage))
+	}
+	if r.ServiceHours != nil {
+		excused = fmt.Sprintf("Maintenance and all times but the service hours, %s, are excused.", s.Hours())
+	}
+	list := []string{
+		"A check is down when enough of the regions that can see it agree. When too few regions have anything to say, the time is unknown: neither up nor down.",
+		together, short + " " + excused,
+		"Availability is up / (up + down). Percentages are rounded down to three decimals, and the verdict is reached with exact figures. The target is met if it is met even with all unknown time as downtime, and missed if it is missed even with all of it as uptime.",
+	}
+	if r.Since != (civil.Date{}) {
+		list = append(list, fmt.Sprintf("The promise began on %s: nothing before that day counts.", r.Since))
+	}
+	if len(r.Weighted) > 0 {
+		list = append(list, "Regions do not all have one vote: "+strings.Join(r.Weighted, "; ")+".")
+	}
+	if !r.CreditCap.Null() {
+		list = append(list, "No more than "+s.Percent(r.CreditCap)+" of the fee is owed for a month.")
+	}
+	if r.Rough {
+		list = append(list, "Percentiles are within 1 %: they come from each day's distribution of response times.")
+	}
+	if r.Coarse {
+		list = append(list, "The configuration was changed so that a result speaks for less long than when some of these days were summed up, and their results are gone: on those days a silence counts as it did then.")
+	}
+	return list
+}
+
+// Path is the points of a line as SVG has them.
+func (s sheet) Path(points []point) string {
+	var b strings.Builder
+	for i, p := range points {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(s.Coordinate(p.X) + "," + s.Coordinate(p.Y))
+	}
+	return b.String()
+}
+
+// Coordinate is a length on a chart, in hundredths at most.
+func (s sheet) Coordinate(v float64) string {
+	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
+}
+
+// PastVerdict is the verdict of an earlier month in a word.
+func (s sheet) PastVerdict(v sla.Verdict) string { return verdictWords[v] }
+
+var verdictWords = map[sla.Verdict]string{sla.Met: "met", sla.Breached: "missed", sla.Indeterminate: "cannot be said"}
+
+// Change compares the availability with that of the month before.
+func (s sheet) Change() string { return change(s.Report) }
+
+// change says in a sentence how the availability moved since the month before.
+func change(r *Report) string {
+	if len(r.Earlier) == 0 || r.Availability.Null() || r.Earlier[0].Availability.Null() {
+		return ""
+	}
+	before := r.Earlier[0]
+	moved := Decimal{r.Availability.units - before.Availability.units, 3, true}
+	switch {
+	case moved.units > 0:
+		return fmt.Sprintf("Availability is %s percentage points above that of %s.", moved, monthName(before.Month))
+	case moved.units < 0:
+		return fmt.Sprintf("Availability is %s percentage points below that of %s.", Decimal{-moved.units, 3, true}, monthName(before.Month))
+	}
+	return fmt.Sprintf("Availability is that of %s.", monthName(before.Month))
 }
 
 // At is an instant on the SLA's clocks, exact to the millisecond.

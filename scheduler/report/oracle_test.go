@@ -461,13 +461,23 @@ func (o *oracle) hash() string {
 	for _, name := range slices.Sorted(slices.Values(o.sla.Checks)) {
 		c := o.cfg.Check(name)
 		a, b := o.used(c)
+		const day = 86_400_000
+		a, b = a-a%day, b-b%day+day-1 // whole days of UTC
 		list := o.distinct()
 		slices.SortFunc(list, func(x, y checks.Result) int {
-			return cmp.Or(x.At.Compare(y.At), cmp.Compare(x.Region, y.Region), cmp.Compare(x.Prober, y.Prober), x.Slot.Compare(y.Slot))
+			return cmp.Or(x.At.Compare(y.At), cmp.Compare(x.Prober, y.Prober), x.Slot.Compare(y.Slot))
 		})
-		for _, r := range list {
-			if at := r.At.UnixMilli(); r.Check == name && slices.Contains(c.Regions, r.Region) && a <= at && at <= b {
-				text.WriteString(lineOf(r))
+		for from := a; from < b; from += day {
+			for _, region := range slices.Sorted(slices.Values(c.Regions)) {
+				lines := ""
+				for _, r := range list {
+					if at := r.At.UnixMilli(); r.Check == name && r.Region == region && from <= at && at < from+day {
+						lines += lineOf(r)
+					}
+				}
+				if lines != "" {
+					fmt.Fprintf(&text, "%s %s %s %x\n", name, region, time.UnixMilli(from).UTC().Format("2006-01-02"), sha256.Sum256([]byte(lines)))
+				}
 			}
 		}
 		for _, q := range o.quarantines {

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"hash"
 	"iter"
 	"math"
 	"slices"
@@ -22,9 +21,12 @@ import (
 type reading struct {
 	spans   []regions.Span // from the window's start at the latest, to its end at the earliest
 	regions [][]regions.RegionSpan
-	took    [][]int64 // by region: microseconds of the window's results that were up
 	// of is the range of At of the results that it came from, To included.
-	of sla.Interval
+	of      sla.Interval
+	digests []dayDigest // of the days of of
+	took    *latencies
+	percentiles
+	coarse bool // some day was summed up by a rule by which results spoke for longer
 }
 
 // reader reads the results of one check that a window's ledger comes from, and
@@ -38,7 +40,8 @@ type reading struct {
 // prober and slot in common, only the one whose line sorts first is one.
 //
 // Nothing outside that range can move a figure of the report: what is not down
-// just before A is known from the results after A alone, and so at B.
+// just before A is known from the results after A alone, and so at B. The hash
+// is over the whole UTC days from that of A to that of B.
 type reader struct {
 	ctx         context.Context
 	source      Source
@@ -89,67 +92,85 @@ func newReader(ctx context.Context, source Source, check *config.Check, quaranti
 	}
 }
 
-// run reads what the window needs and writes the lines of all that it came
-// from to digest, in the order of (At, region, prober, slot).
-func (rd *reader) run(digest hash.Cloner) (*reading, hash.Cloner, error) {
+// again makes ready for another pass.
+func (rd *reader) again() {
+	for i := range rd.seen {
+		rd.seen[i] = rd.seen[i][:0]
+	}
+	rd.read = sla.Interval{From: math.MaxInt64, To: math.MinInt64}
+}
+
+// run reads what the window needs.
+func (rd *reader) run() (*reading, error) {
 	for {
-		for i := range rd.seen {
-			rd.seen[i] = rd.seen[i][:0]
-		}
-		rd.read = sla.Interval{From: math.MaxInt64, To: math.MinInt64}
-		written, err := digest.Clone()
+		rd.again()
+		got, err := rd.pass()
 		if err != nil {
-			return nil, nil, fmt.Errorf("hashing results: %w", err)
-		}
-		got, err := rd.pass(written)
-		if err != nil {
-			return nil, nil, fmt.Errorf("reading results of %s: %w", rd.check.Name, err)
+			return nil, fmt.Errorf("reading results of %s: %w", rd.check.Name, err)
 		}
 		again, err := rd.resolve()
 		if err != nil {
-			return nil, nil, fmt.Errorf("reading results of %s: %w", rd.check.Name, err)
+			return nil, fmt.Errorf("reading results of %s: %w", rd.check.Name, err)
 		}
 		if !again {
-			return got, written, nil
+			return got, nil
 		}
 	}
 }
 
-// pass reads once from the first result that matters to the last.
-func (rd *reader) pass(digest hash.Hash) (*reading, error) {
+// pass reads once from the first day that matters to the last.
+func (rd *reader) pass() (*reading, error) {
 	start, err := rd.start()
 	if err != nil {
 		return nil, err
 	}
-	got := &reading{took: make([][]int64, len(rd.rule.Regions))}
+	got := &reading{took: newLatencies(rd.rule.Regions, rd.window, true), of: sla.Interval{From: start - rd.stale}}
 	sweep := regions.NewSweep(rd.rule, rd.quarantines, milli(start))
-	first, last := start-rd.stale, rd.window.To-1
-	for e, err := range rd.entries(first, math.MaxInt64) {
+	digests := newDigester(rd.rule.Regions)
+	last, ended := rd.window.To-1, false
+	for e, err := range rd.entries(dayOf(got.of.From)*dayMilli, math.MaxInt64) {
 		if err != nil {
 			return nil, err
 		}
-		if e.at >= rd.window.To {
+		if e.at >= rd.window.To && !ended {
 			// Go on only while the down span lasts that the window's end cuts.
 			sweep.Settle(e.result.At)
 			if open, _ := sweep.Last(); open.Verdict != regions.Down || open.From.UnixMilli() >= rd.window.To {
-				break
+				got.close(sweep, last+rd.stale+1, rd.window)
+				ended = true
+			} else {
+				last = e.at
 			}
-			last = e.at
+		}
+		if ended && dayOf(e.at) > dayOf(got.of.To) {
+			break
+		}
+		digests.add(e.region, e.at, e.line)
+		if ended {
+			continue
 		}
 		sweep.Add(&e.result)
-		digest.Write(e.line)
 		if e.at >= rd.window.From && e.at < rd.window.To && rd.wasUp(&e.result) {
-			took := int64(math.Round(e.result.TookMS * 1000))
-			got.took[e.region] = append(got.took[e.region], took)
+			got.took.add(e.region, e.at, int64(math.Round(e.result.TookMS*1000)))
 		}
 	}
-	got.spans = cutAfter(sweep.End(milli(last+rd.stale+1)), rd.window.To)
+	if !ended {
+		got.close(sweep, last+rd.stale+1, rd.window)
+	}
+	digests.flush()
+	got.digests = digests.done
+	return got, nil
+}
+
+// close ends the sweep, at a time by which nothing that was read says anything
+// any more.
+func (got *reading) close(sweep *regions.Sweep, end int64, window sla.Interval) {
+	got.spans = cutAfter(sweep.End(milli(end)), window.To)
 	got.regions = sweep.Regions()
-	got.of = sla.Interval{From: first, To: rd.window.To - 1}
+	got.of.To = window.To - 1
 	if n := len(got.spans); n > 0 && got.spans[n-1].Verdict == regions.Down {
 		got.of.To = got.spans[n-1].To.UnixMilli()
 	}
-	return got, nil
 }
 
 // cutAfter leaves out the spans that begin at `to` or later and cuts the last

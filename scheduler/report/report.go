@@ -59,6 +59,14 @@ type Report struct {
 	OutsideHours Decimal        `json:"-"` // seconds of the window
 	Maintenance  []Maintenance  `json:"-"`
 	Credits      []Credit       `json:"-"` // as they were promised
+	CreditCap    Decimal        `json:"-"` // the most that is owed; null: as Credits say
+	Since        civil.Date     `json:"-"` // the first day of the promise, where the month is its first
+	Weighted     []string       `json:"-"` // what regions count how often, of checks where not all count once
+	Earlier      []Earlier      `json:"-"` // months closed before, the latest first; set by whoever knows them
+	Rough        bool           `json:"-"` // percentiles are within 1 %
+	Coarse       bool           `json:"-"` // some days were summed up by a rule by which results spoke for longer
+
+	daily func() []Day
 }
 
 // Seconds divide a window: the other four sum to Window.
@@ -95,6 +103,9 @@ type Check struct {
 	Availability Decimal `json:"availability"`
 	Seconds      Seconds `json:"seconds"`
 
+	P50   Decimal   `json:"-"` // over all regions
+	P95   Decimal   `json:"-"`
+	P99   Decimal   `json:"-"`
 	Title string    `json:"-"`
 	strip []Segment // the month for the page
 }

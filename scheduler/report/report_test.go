@@ -62,12 +62,14 @@ func ndjson(t fataler, results []checks.Result, quarantines []checks.Quarantine)
 }
 
 // replay is what the command does: a file in, JSON out.
-func replay(t fataler, o *oracle) []byte {
+func replay(t fataler, o *oracle) []byte { return build(t, o, fileSource(t, o)) }
+
+func fileSource(t fataler, o *oracle) *report.FileSource {
 	file, err := report.NewFileSource("results.ndjson", bytes.NewReader(ndjson(t, o.results, o.quarantines)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return build(t, o, file)
+	return file
 }
 
 func build(t fataler, o *oracle, src report.Source) []byte {
@@ -268,8 +270,9 @@ func TestSelfSufficient(t *testing.T) {
 				return true
 			}
 			a, b := o.used(c)
+			day := func(ms int64) int64 { return ms / 86_400_000 }
 			at := r.At.UnixMilli()
-			return at < a || b < at || !slices.Contains(c.Regions, r.Region)
+			return day(at) < day(a) || day(b) < day(at) || !slices.Contains(c.Regions, r.Region)
 		})
 		if second := replay(t, &less); !bytes.Equal(first, second) {
 			t.Fatalf("the rest mattered:\n%s", gocmp.Diff(string(first), string(second)))

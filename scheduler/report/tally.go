@@ -68,3 +68,28 @@ func (t *tally) percentile(p int64) (int64, bool) {
 	}
 	return t.counts[len(t.counts)-1].value, true
 }
+
+// merge adds what another has counted.
+func (t *tally) merge(o *tally) {
+	if len(o.counts) > 0 {
+		if len(t.recent) > 0 {
+			t.count()
+		}
+		t.counts = slices.Concat(t.counts, o.counts)
+		slices.SortFunc(t.counts, func(a, b counted) int { return cmp.Compare(a.value, b.value) })
+		n := 0
+		for _, c := range t.counts {
+			if n > 0 && t.counts[n-1].value == c.value {
+				t.counts[n-1].n += c.n
+				continue
+			}
+			t.counts[n] = c
+			n++
+		}
+		t.counts = t.counts[:n]
+		for _, c := range o.counts {
+			t.n += c.n
+		}
+	}
+	t.add(o.recent...)
+}

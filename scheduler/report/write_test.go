@@ -49,7 +49,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 // The two months of docs/availability.md in every format.
 func TestGoldens(t *testing.T) {
-	reports := []*report.Report{warsaw(t).report(t), newYork(t).report(t)}
+	reports := workedReports(t)
 	for name, write := range map[string]func(*bytes.Buffer) error{
 		"worked.json": func(b *bytes.Buffer) error { return report.WriteJSON(b, reports) },
 		"worked.csv":  func(b *bytes.Buffer) error { return report.WriteCSV(b, reports) },
@@ -278,7 +278,9 @@ func TestOpenOutage(t *testing.T) {
 func TestQuarantinesInTheHash(t *testing.T) {
 	w := few(t)
 	from, to := w.month.Bounds(w.sla.Timezone)
-	begin := from.Add(-w.cfg.Checks[0].Every*2 - w.cfg.Checks[0].Timeout)
+	// The hash is over whole days of UTC.
+	begin := from.Add(-w.cfg.Checks[0].Every*2 - w.cfg.Checks[0].Timeout).UTC().Truncate(24 * time.Hour)
+	to = to.Add(-1).UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
 	none := w.report(t).ResultsSHA256
 	for _, tt := range []struct {
 		name     string
@@ -384,6 +386,11 @@ func TestReadsNoFurther(t *testing.T) {
 	add("d", -10, checks.Down)
 	first := w.report(t)
 	add("d", 30, checks.Down)
+	if second := w.report(t); len(second.Outages) != 0 || second.Seconds != first.Seconds {
+		t.Errorf("what came after the month makes %d outages and %+v", len(second.Outages), second.Seconds)
+	}
+	w.results["shop"] = w.results["shop"][:4]
+	add("d", 24*60*60, checks.Down) // not on the month's last day of UTC either
 	if second := w.report(t); second.ResultsSHA256 != first.ResultsSHA256 || len(second.Outages) != 0 {
 		t.Errorf("the report came from %s, then from %s, with %d outages", first.ResultsSHA256, second.ResultsSHA256, len(second.Outages))
 	}

@@ -158,6 +158,9 @@ func (tx *Tx) DropDays(ctx context.Context, check string, from, to time.Time) er
 	if err == nil {
 		_, err = tx.tx.ExecContext(ctx, "DELETE FROM days WHERE "+which, args...)
 	}
+	if err == nil && first <= last {
+		err = tx.dropRollups(ctx, check, first, last)
+	}
 	if err != nil {
 		return fmt.Errorf("forgetting days of %s: %w", check, err)
 	}
