@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"scheduler/api":        {"scheduler/...", "notifier/...", "regions", "checks"},
 	"scheduler/config":     {"notifier", "notifier/rotation", "regions", "checks"},
 	"scheduler/fleet":      {"scheduler/config", "regions", "checks"},
+	"scheduler/foreign":    {},
 	"scheduler/incident":   {"notifier", "regions", "checks"},
 	"scheduler/report":     {"scheduler/config", "scheduler/sla", "regions", "checks"},
 	"scheduler/sla":        {},
@@ -49,7 +50,7 @@ var onlyIn = map[string][]string{
 	"github.com/twilio/twilio-go":   {"notifier/twilio"},
 	"modernc.org/sqlite":            {"scheduler/store", "prober"},
 	"github.com/go-co-op/gocron/v2": {"scheduler", "prober"},
-	"go.yaml.in/yaml/v4":            {"scheduler/config"},
+	"go.yaml.in/yaml/v4":            {"scheduler/config", "scheduler/foreign"},
 	"github.com/wneessen/go-mail":   {"notifier/email"},
 	"github.com/spf13/cobra":        {"cmd/nines"},
 }
