@@ -101,7 +101,7 @@ func New(c Config) (*Scheduler, error) {
 	s.confirm = s.fleet.Confirm
 	s.dispatcher, err = notifier.New(notifier.Config{
 		Outbox: outbox{s.store, s}, Channels: s.relays(),
-		People: func(name string) (notifier.Person, bool) { return roster{s.config.Load()}.Person(name) },
+		People: func(name string) (notifier.Person, bool) { return config.Roster{Config: s.config.Load()}.Person(name) },
 		Link:   s.link, Now: s.now, Log: s.log, Wake: s.notices, Observe: s.metrics.sent,
 	})
 	if err != nil {

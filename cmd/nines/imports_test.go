@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"scheduler/foreign":    {},
 	"scheduler/incident":   {"notifier", "regions", "checks"},
 	"scheduler/report":     {"scheduler/config", "scheduler/sla", "regions", "checks"},
+	"scheduler/simulate":   {"scheduler/config", "scheduler/report", "notifier", "regions", "checks"},
 	"scheduler/sla":        {},
 	"scheduler/statuspage": {"regions", "checks"},
 	"scheduler/store":      {"scheduler/incident", "notifier", "regions", "checks"},
