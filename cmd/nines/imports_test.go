@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"scheduler/fleet":      {"scheduler/config", "regions", "checks"},
 	"scheduler/foreign":    {},
 	"scheduler/incident":   {"notifier", "regions", "checks"},
+	"scheduler/oncall":     {"scheduler/config", "notifier", "notifier/rotation"},
 	"scheduler/report":     {"scheduler/config", "scheduler/sla", "regions", "checks"},
 	"scheduler/simulate":   {"scheduler/config", "scheduler/report", "notifier", "regions", "checks"},
 	"scheduler/sla":        {},
