@@ -179,7 +179,7 @@ func publicURL(c *config.Config) string {
 func members(c *config.Config) []fleet.Member {
 	var list []fleet.Member
 	for _, p := range c.Probers {
-		list = append(list, fleet.Member{Prober: p.Name, Region: p.Region, Token: p.Token})
+		list = append(list, fleet.Member{Prober: p.Name, Region: p.Region, Token: p.Token, Next: p.Next})
 	}
 	return list
 }
