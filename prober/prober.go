@@ -19,6 +19,7 @@ package prober
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -40,13 +41,22 @@ type Config struct {
 	Scheduler string        // URL of the scheduler, with a path if it has one
 	Name      string        // who the scheduler must say we are; empty: whoever it says
 	Token     secret.String // tells the scheduler who we are
+	// Renew returns the token anew once the scheduler has refused it; nil: there
+	// is no other.
+	Renew func() (secret.String, error)
 	// DataDir is a folder of this prober alone, for the spool, the last
 	// assignment (secrets of checks included) and the artifacts of failing
 	// runs; it is created if need be.
 	DataDir string
 	Env     checks.Env // what runs may use of this machine
-	// Transport carries requests to the scheduler; nil: one of our own.
+	// Transport carries requests to the scheduler; nil: one of our own, which
+	// goes by Proxy and Roots.
 	Transport http.RoundTripper
+	// Proxy is what requests to the scheduler go through, http, https or socks5;
+	// nil: what the environment says (HTTPS_PROXY and so on).
+	Proxy *url.URL
+	// Roots vouch for the scheduler's certificate; nil: the system's.
+	Roots *x509.CertPool
 	// SpoolCap is how many bytes of results are kept while the scheduler is
 	// away; zero: 256 MiB.
 	SpoolCap int64

@@ -53,8 +53,9 @@ type schedule struct {
 	due        dueHeap
 	region     string
 	prober     string
-	handed     time.Time     // slots up to and with this are handed out
-	handedMono time.Duration // the same instant, monotonic
+	guests     map[string]*job // checks of others that were asked for, by name
+	handed     time.Time       // slots up to and with this are handed out
+	handedMono time.Duration   // the same instant, monotonic
 
 	// What a former process left; see marks.
 	left     map[string]int64
@@ -290,12 +291,40 @@ func (s *schedule) ask(run regions.Run) *task {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	j := s.jobs[run.Check]
-	if j == nil || off != 0 || now.Sub(slot).Abs() > askedAge || j.slots.Next(slot.Add(-1)).Equal(slot) ||
+	if j == nil {
+		j = s.guest(run)
+	}
+	if j == nil || off != 0 || now.Sub(slot).Abs() > askedAge || j.slots.Every > 0 && j.slots.Next(slot.Add(-1)).Equal(slot) ||
 		j.asking || j.asked && mono-j.askedAt < askedEvery {
 		return nil
 	}
 	j.asking, j.asked, j.askedAt = true, true, mono
 	return &task{job: j, spec: j.spec, host: j.host, slot: slot, asked: true, region: s.region, prober: s.prober}
+}
+
+// maxGuests is how many checks of others are remembered.
+const maxGuests = 1000
+
+// guest returns the job of a check that is another prober's, or nil when the
+// request does not say what it is. It has no slots of its own. s.mu is held.
+func (s *schedule) guest(run regions.Run) *job {
+	if j := s.guests[run.Check]; j != nil && j.raw == string(run.Spec) {
+		return j
+	}
+	if run.Spec == nil || s.region == "" {
+		return nil
+	}
+	spec, err := checks.ParseWire(run.Spec)
+	if err != nil || spec.Name != run.Check {
+		s.log.Error("check that was asked for is of no use", "check", run.Check, "err", err)
+		return nil
+	}
+	if s.guests == nil || len(s.guests) >= maxGuests {
+		s.guests = map[string]*job{}
+	}
+	j := &job{raw: string(run.Spec), host: spec.Options.Target(), spec: spec}
+	s.guests[run.Check] = j
+	return j
 }
 
 // ended notes that a run is over, before its result is recorded.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nines/internal/secret"
 	"nines/regions"
 )
 
@@ -48,7 +50,8 @@ type shipper struct {
 	wanted atomic.Bool  // somebody wants to know the scheduler's clock
 	flying atomic.Int64 // requests with new results that are under way
 	sentAt atomic.Int64 // when the last one began, by clock.mono
-	packer sync.Pool    // of *gzip.Writer
+	token  atomic.Pointer[secret.String]
+	packer sync.Pool // of *gzip.Writer
 }
 
 func newShipper(p *Prober) *shipper {
@@ -61,6 +64,12 @@ func newShipper(p *Prober) *shipper {
 	if transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost = flights + 2
+		if p.config.Proxy != nil {
+			t.Proxy = http.ProxyURL(p.config.Proxy)
+		}
+		if p.config.Roots != nil {
+			t.TLSClientConfig = &tls.Config{RootCAs: p.config.Roots, MinVersion: tls.VersionTLS12}
+		}
 		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second}
 		transport = t
 	}
@@ -69,7 +78,27 @@ func newShipper(p *Prober) *shipper {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	s.sentAt.Store(int64(-regions.BeatEvery))
+	s.token.Store(&p.config.Token)
 	return s
+}
+
+// failed notes a request's failure. A token that was refused is read anew: it
+// may have been replaced on disk since.
+func (s *shipper) failed(l *link, err error) {
+	l.fails(err)
+	var r *refused
+	if !errors.As(err, &r) || r.status != http.StatusUnauthorized || s.p.config.Renew == nil {
+		return
+	}
+	token, err := s.p.config.Renew()
+	switch {
+	case err != nil:
+		s.p.log.Error("token cannot be read again", "err", err)
+	case !token.Equal(*s.token.Load()):
+		s.token.Store(&token)
+		s.p.log.Info("token read again")
+		l.hurry()
+	}
 }
 
 // request makes a request to the scheduler.
@@ -78,7 +107,7 @@ func (s *shipper) request(ctx context.Context, method, path string, body io.Read
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+s.p.config.Token.Reveal())
+	req.Header.Set("Authorization", "Bearer "+s.token.Load().Reveal())
 	req.Header.Set("User-Agent", "nines-prober/"+s.p.config.Version)
 	return req, nil
 }
@@ -235,7 +264,7 @@ func (s *shipper) send(ctx context.Context, records []*record) error {
 		s.link.works()
 		s.link.settled()
 	case ctx.Err() == nil:
-		s.link.fails(err)
+		s.failed(&s.link, err)
 	}
 	return err
 }

@@ -43,7 +43,7 @@ func (p *Prober) listen(ctx context.Context) {
 		if time.Since(begun) > streamSettled {
 			l.settled()
 		}
-		l.fails(err)
+		p.shipper.failed(&l, err)
 		l.pause(ctx)
 	}
 }

@@ -56,6 +56,9 @@ type Share struct {
 type Run struct {
 	Check string    `json:"check"`
 	Slot  time.Time `json:"slot"` // when it was asked
+	// Spec is the check as checks.Spec.Wire encodes it when it is not among the
+	// prober's own: it stands in for another of its region.
+	Spec json.RawMessage `json:"spec,omitempty"`
 }
 
 // Batch is results on their way to the scheduler; without entries it says that

@@ -96,7 +96,7 @@ func (t *turn) queue(ctx context.Context, tx *store.Tx, notices []notifier.Notic
 
 // fire goes to the step of the incident's policy that is due.
 func (t *turn) fire(ctx context.Context, tx *store.Tx, i incident.Incident) error {
-	fired := notifier.Fire(t.cfg.Policy(i.Policy), roster{t.cfg}, i.Step, i.Round, t.now)
+	fired := notifier.Fire(t.cfg.Policy(i.Policy), config.Roster{Config: t.cfg}, i.Step, i.Round, t.now)
 	notices := fired.For(i.ID)
 	next, events, changed := incident.StepFired(i, incident.Firing{
 		Told: fired.Told, Text: fired.Text, Step: fired.Step, Round: fired.Round, NextAt: fired.NextAt,
@@ -215,23 +215,4 @@ func (s *Scheduler) muted(check string, t time.Time) string {
 
 func covers(spans []civil.Span, t time.Time) bool {
 	return slices.ContainsFunc(spans, func(s civil.Span) bool { return !t.Before(s.From) && t.Before(s.To) })
-}
-
-// roster is notifier's view of the people of a configuration.
-type roster struct{ *config.Config }
-
-// Person implements notifier.Roster.
-func (r roster) Person(name string) (notifier.Person, bool) {
-	if p := r.Config.Person(name); p != nil {
-		return *p, true
-	}
-	return notifier.Person{}, false
-}
-
-// OnCall implements notifier.Roster.
-func (r roster) OnCall(name string, t time.Time) (string, bool) {
-	if rota := r.Rotation(name); rota != nil {
-		return rota.OnCall(t)
-	}
-	return "", false
 }

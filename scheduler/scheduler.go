@@ -106,7 +106,7 @@ func New(c Config) (*Scheduler, error) {
 	s.confirm = s.fleet.Confirm
 	s.dispatcher, err = notifier.New(notifier.Config{
 		Outbox: outbox{s.store, s}, Channels: s.relays(),
-		People: func(name string) (notifier.Person, bool) { return roster{s.config.Load()}.Person(name) },
+		People: func(name string) (notifier.Person, bool) { return config.Roster{Config: s.config.Load()}.Person(name) },
 		Link:   s.link, Now: s.now, Log: s.log, Wake: s.notices, Observe: s.metrics.sent,
 	})
 	if err != nil {
@@ -184,7 +184,7 @@ func publicURL(c *config.Config) string {
 func members(c *config.Config) []fleet.Member {
 	var list []fleet.Member
 	for _, p := range c.Probers {
-		list = append(list, fleet.Member{Prober: p.Name, Region: p.Region, Token: p.Token})
+		list = append(list, fleet.Member{Prober: p.Name, Region: p.Region, Token: p.Token, Next: p.Next})
 	}
 	return list
 }

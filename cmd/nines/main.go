@@ -145,7 +145,7 @@ Exit codes: 0 done, 1 the thing asked about is bad, 2 the input is unusable.`,
 		newCheck(), newValidate(), newSchema(),
 		newStatus(), newAck(), newResolve(), newSilence(),
 		newOncall(), newPage(),
-		newReport(), newReplay(), newVerify(), newResults(), newBackup(),
+		newReport(), newReplay(), newVerify(), newSimulate(), newResults(), newBackup(), newImportForeign(),
 		newVersion(),
 	)
 	root.InitDefaultCompletionCmd()

@@ -29,6 +29,7 @@ its midnight in UTC.`,
   nines oncall -c nines.yaml --from 2026-12-01 --to 2027-01-01 --format ics > oncall.ics`,
 		Args: cobra.NoArgs,
 	}
+	cmd.AddCommand(newOncallLint())
 	path := configFlag(cmd)
 	flags := cmd.Flags()
 	at := flags.String("at", "", "a time, RFC 3339 or a date (default now)")

@@ -86,23 +86,30 @@ func (r *Rotation) windows(start, end time.Time) []civil.Span {
 // handoff returns the instant of a handoff; number 0 opens the first shift.
 // It never goes back: of two handoffs the later number is not the earlier.
 func (r *Rotation) handoff(number int) time.Time {
+	day, clock := r.reading(number)
+	return civil.At(day, clock, r.Zone)
+}
+
+// reading returns what the clocks of the rotation's zone should show at a
+// handoff.
+func (r *Rotation) reading(number int) (civil.Date, civil.Clock) {
 	n := number * r.Every.N
 	switch r.Every.Unit {
 	case Hours:
 		const day = 24 * 60
 		minutes := int(r.Handoff.At) + 60*n
-		return civil.At(r.Start.AddDays(minutes/day), civil.Clock(minutes%day), r.Zone)
+		return r.Start.AddDays(minutes / day), civil.Clock(minutes % day)
 	case Days:
-		return civil.At(r.Start.AddDays(n), r.Handoff.At, r.Zone)
+		return r.Start.AddDays(n), r.Handoff.At
 	case Weeks:
 		wait := (int(r.Handoff.Weekday) - int(r.Start.Weekday()) + 7) % 7
-		return civil.At(r.Start.AddDays(wait+7*n), r.Handoff.At, r.Zone)
+		return r.Start.AddDays(wait + 7*n), r.Handoff.At
 	default:
 		first := r.dayOf(0)
 		if first.Before(r.Start) {
 			n++
 		}
-		return civil.At(r.dayOf(n), r.Handoff.At, r.Zone)
+		return r.dayOf(n), r.Handoff.At
 	}
 }
 

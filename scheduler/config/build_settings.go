@@ -121,14 +121,25 @@ func (b *builder) buildProbers() {
 		if s.Region != "" && !b.regions.has(string(s.Region)) {
 			b.fault(s.At, "region", "%s", b.regions.lacks(string(s.Region)))
 		}
-		if token := s.Token.Reveal(); token != "" {
+		p := Prober{Name: string(s.Name), Region: string(s.Region), Token: s.Token}
+		if s.Next != nil {
+			p.Next = *s.Next
+		}
+		for _, t := range []struct {
+			key   string
+			token secret.String
+		}{{"token", p.Token}, {"next_token", p.Next}} {
+			token := t.token.Reveal()
+			if token == "" {
+				continue
+			}
 			if first, again := tokens[token]; again {
-				b.fault(s.At, "token", "is the same as at %s; give everybody a token of their own", first)
+				b.fault(s.At, t.key, "is the same as at %s; give everybody a token of their own", first)
 			} else {
-				tokens[token] = s.At.nearest("token").position
+				tokens[token] = s.At.nearest(t.key).position
 			}
 		}
-		b.cfg.Probers = append(b.cfg.Probers, Prober{Name: string(s.Name), Region: string(s.Region), Token: s.Token})
+		b.cfg.Probers = append(b.cfg.Probers, p)
 	}
 }
 

@@ -61,6 +61,7 @@ type Prober struct {
 	Name   string
 	Region string
 	Token  secret.String
+	Next   secret.String // as good as Token, while one replaces the other; empty: none
 }
 
 // Check is one check with everything around its run.

@@ -56,10 +56,11 @@ type regionSection struct {
 }
 
 type proberSection struct {
-	At     *node         `json:"-"`
-	Name   name          `json:"name" required:"true" example:"fra-1" doc:"Unique among probers."`
-	Region name          `json:"region" required:"true" example:"eu-west" doc:"The region that it stands in."`
-	Token  secret.String `json:"token" required:"true" example:"${FRA1_TOKEN}" doc:"The token that it identifies itself with; its own."`
+	At     *node          `json:"-"`
+	Name   name           `json:"name" required:"true" example:"fra-1" doc:"Unique among probers."`
+	Region name           `json:"region" required:"true" example:"eu-west" doc:"The region that it stands in."`
+	Token  secret.String  `json:"token" required:"true" example:"${FRA1_TOKEN}" doc:"The token that it identifies itself with; its own."`
+	Next   *secret.String `json:"next_token" example:"${FRA1_NEXT_TOKEN}" doc:"A second token that is as good, for as long as one replaces the other. Default: none."`
 }
 
 type defaultsSection struct {

@@ -9,11 +9,22 @@ import (
 // getenv, such as os.LookupEnv. An error is Faults: everything that is wrong,
 // found in one pass.
 func Load(path string, getenv func(string) (string, bool)) (*Config, error) {
+	return LoadChanged(path, getenv, nil)
+}
+
+// LoadChanged reads the configuration as Load does and sets the changes over
+// it, one after the other. A fault of a change has the change in the place of
+// a file.
+func LoadChanged(path string, getenv func(string) (string, bool), changes []Change) (*Config, error) {
 	found := &findings{}
-	roots, partial := (&reader{findings: found, getenv: getenv}).readPath(path)
+	r := &reader{findings: found, getenv: getenv}
+	roots, partial := r.readPath(path)
 	cfg := &Config{}
 	if len(roots) > 0 {
 		root := found.merge(roots)
+		for _, change := range changes {
+			r.apply(root, change)
+		}
 		b := &builder{findings: found, root: root, partial: partial, cfg: cfg}
 		(&decoder{found}).structs(root, true, reflect.ValueOf(&b.doc).Elem())
 		b.build()

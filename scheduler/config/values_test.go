@@ -67,7 +67,7 @@ func TestComplete(t *testing.T) {
 			{Name: "us-east", Title: "Virginia", SourceIP: netip.MustParseAddr("127.0.0.2")},
 			{Name: "ap-south", Title: "Mumbai"},
 		},
-		Probers: []Prober{{"fra-1", "eu-west", secret.New("a-token-for-fra-1")}},
+		Probers: []Prober{{Name: "fra-1", Region: "eu-west", Token: secret.New("a-token-for-fra-1")}},
 		Checks: []Check{
 			{
 				Spec:  checks.Spec{Name: "shop", Kind: "http", Every: 30 * time.Second, Timeout: 10 * time.Second},

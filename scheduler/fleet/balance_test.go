@@ -317,7 +317,7 @@ func TestConfirm(t *testing.T) {
 // A prober that reads nothing has each check's request at most once in its
 // queue.
 func TestAskQueue(t *testing.T) {
-	s := newStream()
+	s := newStream(digest{})
 	for i := range 1000 {
 		s.ask(regions.Run{Check: fmt.Sprintf("check-%d", i%7)})
 	}

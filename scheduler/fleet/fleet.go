@@ -14,6 +14,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,6 +47,21 @@ type Member struct {
 	Prober string
 	Region string
 	Token  secret.String // the empty secret admits nobody
+	Next   secret.String // admits as well, while it takes the place of Token; empty: none
+}
+
+// digest is the SHA-256 of a token.
+type digest [sha256.Size]byte
+
+// tokens returns the digests of the tokens that admit the member.
+func (m Member) tokens() []digest {
+	var list []digest
+	for _, token := range []secret.String{m.Token, m.Next} {
+		if !token.IsZero() {
+			list = append(list, sha256.Sum256([]byte(token.Reveal())))
+		}
+	}
+	return list
 }
 
 // Fleet keeps track of the probers. Its zero value is of no use; see New.
@@ -67,7 +83,7 @@ type Fleet struct {
 // prober is a member and what is known of it. Fleet.mu protects it.
 type prober struct {
 	Member
-	token   [sha256.Size]byte
+	tokens  []digest
 	stream  *stream     // nil: not connected
 	present bool        // counts when checks are given out
 	silence *time.Timer // ends present; runs from the last sign of life
@@ -103,7 +119,8 @@ func New(c Config) *Fleet {
 }
 
 // Update replaces members and checks, and tells every connected prober whose
-// share changes. A member that is gone, or has another token, is disconnected.
+// share changes. A member that is gone, or whose token no longer admits it, is
+// disconnected.
 func (f *Fleet) Update(members []Member, list []config.Check) {
 	plan := f.plan(list)
 	f.mu.Lock()
@@ -116,17 +133,16 @@ func (f *Fleet) Update(members []Member, list []config.Check) {
 	before := f.probers
 	f.probers = make(map[string]*prober, len(members))
 	for _, m := range members {
-		token := sha256.Sum256([]byte(m.Token.Reveal()))
 		p := before[m.Prober]
 		if p == nil {
 			p = &prober{}
 		} else {
 			delete(before, m.Prober)
 		}
-		if p.token != token {
-			f.cut(p, "its token changed")
+		p.Member, p.tokens = m, m.tokens()
+		if p.stream != nil && !slices.Contains(p.tokens, p.stream.token) {
+			f.cut(p, "its token is no longer valid")
 		}
-		p.Member, p.token = m, token
 		f.probers[m.Prober] = p
 	}
 	for _, p := range before {
@@ -137,7 +153,8 @@ func (f *Fleet) Update(members []Member, list []config.Check) {
 }
 
 // Confirm asks one prober of each of the check's regions but one to run it
-// now. Regions without a connected prober are not asked.
+// now: the one whose check it is, or while that is not connected another of
+// the region. Regions without a connected prober are not asked.
 func (f *Fleet) Confirm(check, except string, slot time.Time) {
 	run := regions.Run{Check: check, Slot: slot.UTC().Truncate(time.Millisecond)}
 	f.mu.Lock()
@@ -147,11 +164,30 @@ func (f *Fleet) Confirm(check, except string, slot time.Time) {
 		return
 	}
 	for _, region := range f.checks[i].regions {
+		if region == except {
+			continue
+		}
 		p := f.probers[f.owners[place{check, region}].prober]
-		if region != except && p != nil && p.stream != nil {
+		if p != nil && p.stream != nil {
 			p.stream.ask(run)
+			continue
+		}
+		if name := choose(check, f.connected(region)); name != "" {
+			standIn := run
+			standIn.Spec = f.checks[i].wire
+			f.probers[name].stream.ask(standIn)
 		}
 	}
+}
+
+// connected returns the probers of a region that have a stream. f.mu is held.
+func (f *Fleet) connected(region string) (names []string) {
+	for _, m := range f.members {
+		if m.Region == region && f.probers[m.Prober].stream != nil {
+			names = append(names, m.Prober)
+		}
+	}
+	return names
 }
 
 // Close ends every stream and takes no more. Results are still taken.
@@ -195,22 +231,30 @@ func (f *Fleet) Status() []Status {
 	return list
 }
 
+// caller is a member by the token that it came with.
+type caller struct {
+	Member
+	token digest
+}
+
 // identify returns the member that a token belongs to. Every token is compared,
 // by its hash, so that time tells nothing of any.
-func (f *Fleet) identify(token string) (Member, bool) {
-	sum := sha256.Sum256([]byte(token))
+func (f *Fleet) identify(token string) (caller, bool) {
+	sum := digest(sha256.Sum256([]byte(token)))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var found *prober
 	for _, p := range f.probers {
-		if subtle.ConstantTimeCompare(p.token[:], sum[:]) == 1 && !p.Token.IsZero() {
-			found = p
+		for _, known := range p.tokens {
+			if subtle.ConstantTimeCompare(known[:], sum[:]) == 1 {
+				found = p
+			}
 		}
 	}
 	if found == nil {
-		return Member{}, false
+		return caller{}, false
 	}
-	return found.Member, true
+	return caller{found.Member, sum}, true
 }
 
 // alive notes a sign of life: a stream that opened, or a request of a prober

@@ -303,7 +303,7 @@ func TestStreamEnds(t *testing.T) {
 		}, ""},
 		{"no member any more", func(f *Fleet, _ *httptest.Server) { f.Update(nil, nil) }, "status 401"},
 		{"another token", func(f *Fleet, _ *httptest.Server) {
-			f.Update([]Member{{"eu-1", "eu", secret.New("new")}}, nil)
+			f.Update([]Member{{Prober: "eu-1", Region: "eu", Token: secret.New("new")}}, nil)
 		}, "status 401"},
 		{"the scheduler stops", func(f *Fleet, _ *httptest.Server) { f.Close() }, "status 503"},
 	}

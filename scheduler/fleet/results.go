@@ -25,7 +25,7 @@ const (
 )
 
 // serveResults answers POST /probe/v1/results.
-func (f *Fleet) serveResults(w http.ResponseWriter, r *http.Request, m Member) error {
+func (f *Fleet) serveResults(w http.ResponseWriter, r *http.Request, m caller) error {
 	received := f.now()
 	rc := http.NewResponseController(w)
 	if err := rc.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
@@ -60,7 +60,7 @@ func (f *Fleet) serveResults(w http.ResponseWriter, r *http.Request, m Member) e
 
 // hear notes a sign of life, how far the prober's clock is off and, if it says
 // so, how exact its shaper is.
-func (f *Fleet) hear(m Member, r *http.Request, offset time.Duration, shaper []regions.Shaped) {
+func (f *Fleet) hear(m caller, r *http.Request, offset time.Duration, shaper []regions.Shaped) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if p := f.probers[m.Prober]; p != nil {
@@ -73,7 +73,7 @@ func (f *Fleet) hear(m Member, r *http.Request, offset time.Duration, shaper []r
 }
 
 // ingested logs when ingest begins or ceases to fail.
-func (f *Fleet) ingested(m Member, err error) {
+func (f *Fleet) ingested(m caller, err error) {
 	f.mu.Lock()
 	changed := f.failing != (err != nil)
 	f.failing = err != nil

@@ -22,7 +22,7 @@ func (f *Fleet) Handler() http.Handler {
 }
 
 // member lets members through to h and writes the error that it returns.
-func (f *Fleet) member(h func(http.ResponseWriter, *http.Request, Member) error) http.Handler {
+func (f *Fleet) member(h func(http.ResponseWriter, *http.Request, caller) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		m, ok := f.identify(strings.TrimSpace(token))

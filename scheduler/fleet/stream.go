@@ -3,6 +3,7 @@ package fleet
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,8 +17,9 @@ const writeTimeout = time.Minute
 
 // stream is one open connection of a prober, and what waits to be written.
 type stream struct {
-	wake chan struct{} // has one element when something waits
-	done chan struct{} // closed when the stream is to end
+	token digest        // that it was opened with
+	wake  chan struct{} // has one element when something waits
+	done  chan struct{} // closed when the stream is to end
 
 	mu         sync.Mutex // protects following
 	why        string     // it is to end; empty: it is not
@@ -26,8 +28,8 @@ type stream struct {
 	asked      map[string]bool // the checks in runs
 }
 
-func newStream() *stream {
-	return &stream{wake: make(chan struct{}, 1), done: make(chan struct{}), asked: map[string]bool{}}
+func newStream(token digest) *stream {
+	return &stream{token: token, wake: make(chan struct{}, 1), done: make(chan struct{}), asked: map[string]bool{}}
 }
 
 // assign queues an assignment; it replaces one that still waits.
@@ -79,15 +81,15 @@ func (s *stream) take() (assignment []byte, runs []regions.Run) {
 
 // open makes a stream the one of its prober; an older one ends. It reports
 // whether the prober is still a member.
-func (f *Fleet) open(m Member, r *http.Request) (*stream, bool) {
+func (f *Fleet) open(m caller, r *http.Request) (*stream, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.probers[m.Prober]
-	if p == nil || !p.Token.Equal(m.Token) || f.closed {
+	if p == nil || !slices.Contains(p.tokens, m.token) || f.closed {
 		return nil, false
 	}
 	f.cut(p, "a newer stream of the same prober replaced it")
-	s := newStream()
+	s := newStream(m.token)
 	p.stream, p.since = s, f.now()
 	p.version, p.address = r.UserAgent(), r.RemoteAddr
 	f.alive(p)
@@ -96,7 +98,7 @@ func (f *Fleet) open(m Member, r *http.Request) (*stream, bool) {
 }
 
 // gone notes that a stream has ended.
-func (f *Fleet) gone(m Member, s *stream) {
+func (f *Fleet) gone(m caller, s *stream) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if p := f.probers[m.Prober]; p != nil && p.stream == s {
@@ -113,7 +115,7 @@ func (f *Fleet) gone(m Member, s *stream) {
 
 // serveStream answers GET /probe/v1/stream: messages, one a line, until the
 // prober goes away or the stream is to end.
-func (f *Fleet) serveStream(w http.ResponseWriter, r *http.Request, m Member) error {
+func (f *Fleet) serveStream(w http.ResponseWriter, r *http.Request, m caller) error {
 	rc := http.NewResponseController(w)
 	// The server's own limits are for answers that end.
 	if err := rc.SetReadDeadline(time.Time{}); err != nil {
