@@ -135,7 +135,8 @@ func (s *Scheduler) Reload(c *config.Config, channels map[string]notifier.Channe
 // adopt makes c the configuration.
 func (s *Scheduler) adopt(ctx context.Context, c *config.Config, channels map[string]notifier.Channel) error {
 	pages, err := statuspage.New(statuspage.Config{
-		Source: public{s}, Title: c.StatusPage.Title, Logo: c.StatusPage.Logo, PublicURL: publicURL(c), Now: s.now, Log: s.log,
+		Source: public{s}, Title: c.StatusPage.Title, Logo: c.StatusPage.Logo, Language: c.StatusPage.Language,
+		PublicURL: publicURL(c), Now: s.now, Log: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("opening the status page: %w", err)

@@ -146,6 +146,9 @@ func (b *builder) buildProbers() {
 func (b *builder) buildStatusPage() {
 	s := &b.doc.StatusPage
 	page := StatusPage{Title: string(s.Title), Days: s.Days}
+	if s.Language != "auto" {
+		page.Language = s.Language
+	}
 	if s.Days < 1 || s.Days > 366 {
 		b.fault(s.At, "days", "is %d; write 1 to 366", s.Days)
 	}

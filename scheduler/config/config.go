@@ -186,6 +186,8 @@ type StatusPage struct {
 	Logo   string // an absolute path, or empty
 	Groups []string
 	Days   int // of daily bars
+	// Language is the pages' own, such as pl; empty: the reader's.
+	Language string
 }
 
 // Check returns the check of that name, or nil.

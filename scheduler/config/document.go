@@ -189,9 +189,10 @@ type weekly struct {
 }
 
 type statusPageSection struct {
-	At     *node  `json:"-"`
-	Title  line   `json:"title" default:"Status" doc:"The page's title."`
-	Logo   string `json:"logo" example:"logo.svg" doc:"An image file, relative to the folder of this file. Default: none."`
-	Groups []line `json:"groups" example:"[Storefront]" doc:"The order of the checks' groups; those not named follow."`
-	Days   int    `json:"days" default:"90" doc:"How many daily bars are shown, 1 to 366."`
+	At       *node  `json:"-"`
+	Title    line   `json:"title" default:"Status" doc:"The page's title."`
+	Logo     string `json:"logo" example:"logo.svg" doc:"An image file, relative to the folder of this file. Default: none."`
+	Groups   []line `json:"groups" example:"[Storefront]" doc:"The order of the checks' groups; those not named follow."`
+	Days     int    `json:"days" default:"90" doc:"How many daily bars are shown, 1 to 366."`
+	Language string `json:"language" default:"auto" enum:"auto,en,de,es,fr,it,pl" doc:"The language of the pages: auto, that of the reader as far as it is one of these, or always the same."`
 }

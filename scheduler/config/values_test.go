@@ -142,7 +142,7 @@ func TestComplete(t *testing.T) {
 		Slack:      &Slack{secret.New("xoxb-a-bot-token"), "C0INCIDENTS", secret.New("a-signing-secret"), "https://slack.com/api/"},
 		Twilio:     &Twilio{"AC00000000000000000000000000000000", secret.New("an-auth-token"), "+12025550100", "https://api.twilio.com"},
 		Email:      &Email{"smtp.example.com:587", "nines", secret.New("a-password"), "Nines <nines@example.com>", "starttls"},
-		StatusPage: StatusPage{"Example Status", filepath.Join(folder, "logo.svg"), []string{"Storefront"}, 90},
+		StatusPage: StatusPage{Title: "Example Status", Logo: filepath.Join(folder, "logo.svg"), Groups: []string{"Storefront"}, Days: 90},
 	}
 	if diff := cmp.Diff(want, withoutOptions(cfg), comparers); diff != "" {
 		t.Errorf("complete.yaml (-want +got):\n%s", diff)

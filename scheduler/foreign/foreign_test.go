@@ -127,7 +127,7 @@ func TestFaults(t *testing.T) {
 		want       string
 	}{
 		{"no mapping", "- a\n", foreign.Gatus, "f:1:1: is not a mapping of keys to values"},
-		{"empty", "", foreign.Gatus, "f:1:1: is not a mapping of keys to values"},
+		{"empty", "\n", foreign.Gatus, "f:1:1: the file is empty"},
 		{"not YAML", "a: [\n", foreign.UptimeKuma, "f:2:1: did not find expected node content"},
 		{"no backup", "{}", foreign.UptimeKuma, "f:1:1: monitorList: is not there; export a backup under Settings, Backup"},
 		{"no modules", "a: 1", func(f foreign.File) (*foreign.Imported, error) { return foreign.Blackbox(f, foreign.File{}) },

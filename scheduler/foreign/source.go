@@ -35,6 +35,9 @@ func open(c *conversion, f File) (*source, error) {
 		return nil, bad(1, 1, "the file has %d bytes; at most %d are read", len(f.Data), maxFile)
 	}
 	var top yaml.Node
+	if strings.TrimSpace(string(f.Data)) == "" {
+		return nil, bad(1, 1, "the file is empty")
+	}
 	if err := yaml.Load(f.Data, &top); err != nil {
 		if at := (*yaml.LoadError)(nil); errors.As(err, &at) {
 			return nil, bad(max(at.Mark.Line, 1), max(at.Mark.Column, 1), "%s", at.Message)

@@ -114,7 +114,7 @@ func (c catalogue) bar(b *strings.Builder, i int, l look, title string) {
 
 // barTitle says one day in words, exactly.
 func (c catalogue) barTitle(d Day) string {
-	date := day(d.Date)
+	date := c.day(d.Date)
 	if d.Known() == 0 {
 		return c.say("bar.nothing", date)
 	}
@@ -156,7 +156,7 @@ func (c catalogue) barsLabel(days []Day) string {
 		return c.say("bars.label", text+", "+c.say("bars.clean"))
 	}
 	text += ", " + c.count("bars.bad", bad)
-	return c.say("bars.label", text+c.say("bars.latest", day(last.Date), c.percent(last.Availability())))
+	return c.say("bars.label", text+c.say("bars.latest", c.day(last.Date), c.percent(last.Availability())))
 }
 
 // uptime is the availability over all the days, in words.

@@ -44,7 +44,7 @@ func (h *Handler) incidentEntry(i *Incident) entry {
 	at := fmt.Sprintf("%s/incidents/%d", h.publicURL, i.ID)
 	var b strings.Builder
 	for _, u := range slices.Backward(i.updates()) {
-		fmt.Fprintf(&b, "<p><small>%s</small><br><strong>%s</strong>: %s</p>", html.EscapeString(moment(u.At)),
+		fmt.Fprintf(&b, "<p><small>%s</small><br><strong>%s</strong>: %s</p>", html.EscapeString(h.words.moment(u.At)),
 			html.EscapeString(h.words.say("stage."+string(u.Stage))), html.EscapeString(h.words.story(u.Update, i)))
 	}
 	return entry{at, at, h.words.name(i), i.Opened, i.changed(), b.String()}
@@ -81,9 +81,9 @@ func (h *Handler) windowEntry(w windowRow, now time.Time) entry {
 func (c catalogue) windowText(w *Window, status string) string {
 	switch status {
 	case scheduled:
-		return c.say("window.scheduled", moment(w.From), moment(w.To))
+		return c.say("window.scheduled", c.moment(w.From), c.moment(w.To))
 	case inProgress:
-		return c.say("window.in_progress", moment(w.To))
+		return c.say("window.in_progress", c.moment(w.To))
 	}
 	return c.say("window.completed")
 }

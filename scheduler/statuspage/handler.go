@@ -16,6 +16,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,8 +33,11 @@ type Config struct {
 	// PublicURL is where the site is reached from outside, without a slash at
 	// its end; feeds and JSON link to it.
 	PublicURL string
-	Now       func() time.Time // nil: time.Now
-	Log       *slog.Logger     // nil: discarded
+	// Language is the pages' own, as in Languages; empty: the reader's, as far
+	// as it is one of them, else English.
+	Language string
+	Now      func() time.Time // nil: time.Now
+	Log      *slog.Logger     // nil: discarded
 }
 
 // Handler serves the public pages. Its methods may be called by several
@@ -53,8 +57,11 @@ type Handler struct {
 	missing, failed           *document
 	absentBadge, absentShield *document
 
-	clock clock
+	clock *clock
 	page  *fresh[*Page]
+	// others are the same site in other languages; see edition.
+	others  []*Handler
+	readers *readers // nil: there is one language
 
 	mu        sync.RWMutex                 // protects following
 	documents map[string]*fresh[*document] // by what they are, such as "check shop"
@@ -68,16 +75,23 @@ const incidentsKept = 512
 func New(c Config) (*Handler, error) {
 	h := &Handler{
 		source:    c.Source,
-		title:     cmp.Or(c.Title, english.say("site.title")),
 		publicURL: strings.TrimSuffix(c.PublicURL, "/"),
 		words:     english,
 		log:       c.Log,
-		clock:     clock{now: c.Now},
+		clock:     &clock{now: c.Now},
 		assets:    map[string]*document{},
 		names:     map[string]string{},
 		documents: map[string]*fresh[*document]{},
 		incidents: map[int64]*fresh[*document]{},
 	}
+	if c.Language != "" {
+		i := slices.Index(Languages(), c.Language)
+		if i < 0 {
+			return nil, fmt.Errorf("the pages are not written in %q; there are %s", c.Language, strings.Join(Languages(), ", "))
+		}
+		h.words = languages[i]
+	}
+	h.title = cmp.Or(c.Title, h.words.say("site.title"))
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -92,17 +106,12 @@ func New(c Config) (*Handler, error) {
 	if err := h.loadAssets(c.Logo); err != nil {
 		return nil, err
 	}
-	if h.templates, err = h.pages(); err != nil {
+	if c.Language == "" {
+		h.readers = newReaders()
+	}
+	if err := h.write(); err != nil {
 		return nil, err
 	}
-	if h.missing, err = h.message(errorKind, http.StatusNotFound, "missing"); err != nil {
-		return nil, err
-	}
-	if h.failed, err = h.message(errorKind, http.StatusServiceUnavailable, "failed"); err != nil {
-		return nil, err
-	}
-	h.failed.headers.Set("Cache-Control", cacheNever)
-	h.failed.headers.Set("Retry-After", "10")
 	absent := badge{h.words.say("badge.label"), h.words.say("badge.absent"), badgeColors[Unknown]}
 	if h.absentBadge, err = absent.document(http.StatusNotFound, false); err != nil {
 		return nil, err
@@ -110,7 +119,7 @@ func New(c Config) (*Handler, error) {
 	if h.absentShield, err = absent.document(http.StatusNotFound, true); err != nil {
 		return nil, err
 	}
-	h.page = newFresh(&h.clock, func(ctx context.Context) (*Page, time.Time, error) {
+	h.page = newFresh(h.clock, func(ctx context.Context) (*Page, time.Time, error) {
 		p, err := h.source.Page(ctx)
 		if err != nil {
 			h.log.Error("reading what the status page shows", "err", err)
@@ -118,7 +127,32 @@ func New(c Config) (*Handler, error) {
 		}
 		return p.public(), time.Time{}, nil
 	})
+	if c.Language == "" {
+		for _, words := range languages[1:] {
+			other, err := h.translated(words, c.Title)
+			if err != nil {
+				return nil, err
+			}
+			h.others = append(h.others, other)
+		}
+	}
 	return h, nil
+}
+
+// write makes what is said in the language of h's words.
+func (h *Handler) write() (err error) {
+	if h.templates, err = h.pages(); err != nil {
+		return err
+	}
+	if h.missing, err = h.message(errorKind, http.StatusNotFound, "missing"); err != nil {
+		return err
+	}
+	if h.failed, err = h.message(errorKind, http.StatusServiceUnavailable, "failed"); err != nil {
+		return err
+	}
+	h.failed.headers.Set("Cache-Control", cacheNever)
+	h.failed.headers.Set("Retry-After", "10")
+	return nil
 }
 
 // Changed says that what Source returns is different now: the next request is
@@ -128,7 +162,9 @@ func New(c Config) (*Handler, error) {
 func (h *Handler) Changed() { h.clock.changes.Add(1) }
 
 // NotFound answers with a page that says so and links home.
-func (h *Handler) NotFound(w http.ResponseWriter, r *http.Request) { h.missing.ServeHTTP(w, r) }
+func (h *Handler) NotFound(w http.ResponseWriter, r *http.Request) {
+	h.edition(r).missing.ServeHTTP(w, r)
+}
 
 // RenderMessage writes a page in the site's look that is not part of the site,
 // such as the one that acknowledges an incident: never cached, never indexed,
@@ -165,7 +201,16 @@ func (h *Handler) message(k kind, status int, key string) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDocument(k, status, content), nil
+	return h.said(newDocument(k, status, content)), nil
+}
+
+// said notes on a document which language it is in, and that there are others.
+func (h *Handler) said(d *document) *document {
+	d.headers.Set("Content-Language", h.words["lang"])
+	if h.readers != nil {
+		d.headers.Set("Vary", "Accept-Encoding, Accept-Language")
+	}
+	return d
 }
 
 // render executes a page's template.
@@ -247,7 +292,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, key string, make
 }
 
 func (h *Handler) newDocumentOf(what string, make func(context.Context, *Page) (*document, error)) *fresh[*document] {
-	return newFresh(&h.clock, func(ctx context.Context) (*document, time.Time, error) {
+	return newFresh(h.clock, func(ctx context.Context) (*document, time.Time, error) {
 		page := h.page.remake(ctx) // clock.making is held
 		if page.err != nil {
 			return nil, page.until, page.err

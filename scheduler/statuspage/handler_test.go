@@ -178,7 +178,7 @@ func TestConditionalRequests(t *testing.T) {
 		t.Errorf("Content-Encoding is %q", got)
 	}
 	for _, w := range []*httptest.ResponseRecorder{plain, zipped} {
-		if got := w.Header().Get("Vary"); got != "Accept-Encoding" {
+		if got := w.Header().Get("Vary"); got != "Accept-Encoding, Accept-Language" {
 			t.Errorf("Vary is %q", got)
 		}
 	}

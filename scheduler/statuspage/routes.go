@@ -10,10 +10,10 @@ import (
 // Routes registers every public path with mux, for GET and HEAD. It leaves "/"
 // as a catch-all to the caller, for whom NotFound is there.
 func (h *Handler) Routes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /{$}", h.serveHome)
-	mux.HandleFunc("GET /history", h.always("history", h.history))
-	mux.HandleFunc("GET /checks/{name}", h.serveCheck)
-	mux.HandleFunc("GET /incidents/{id}", h.serveIncident)
+	mux.HandleFunc("GET /{$}", h.read((*Handler).serveHome))
+	mux.HandleFunc("GET /history", h.read((*Handler).serveHistory))
+	mux.HandleFunc("GET /checks/{name}", h.read((*Handler).serveCheck))
+	mux.HandleFunc("GET /incidents/{id}", h.read((*Handler).serveIncident))
 	mux.HandleFunc("GET /assets/{name}", h.serveAsset)
 
 	mux.HandleFunc("GET /history.atom", h.always("atom", h.atom))
@@ -51,6 +51,10 @@ func (h *Handler) home(p *Page, reload bool) (*document, error) {
 	})
 }
 
+func (h *Handler) serveHistory(w http.ResponseWriter, r *http.Request) {
+	h.serve(w, r, "history", h.history)
+}
+
 func (h *Handler) history(_ context.Context, p *Page) (*document, error) {
 	return h.html("history", view{
 		Title: h.words.say("title.page", h.words.say("history.title"), h.title),
@@ -64,7 +68,7 @@ func (h *Handler) html(name string, v view) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDocument(pageKind, http.StatusOK, content), nil
+	return h.said(newDocument(pageKind, http.StatusOK, content)), nil
 }
 
 // ofCheck serves a document about a public check. There are as many as there

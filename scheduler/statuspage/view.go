@@ -310,9 +310,9 @@ func (h *Handler) funcs() template.FuncMap {
 		"legend": func() []look {
 			return []look{looksUp, looksDegraded, looksPartial, looksDown, looksMaintenance, looksUnknown, looksNone}
 		},
-		"moment": func(t time.Time) template.HTML { return timeTag(t, moment(t)) },
-		"clock":  func(t time.Time) template.HTML { return timeTag(t, t.UTC().Format(clockLayout)) },
-		"until":  until, "day": day, "month": monthOf,
+		"moment": func(t time.Time) template.HTML { return timeTag(t, c.moment(t)) },
+		"clock":  func(t time.Time) template.HTML { return timeTag(t, c.clock(t)) },
+		"until":  c.until, "day": c.day, "month": c.monthOf,
 		"percent": c.percent, "long": c.long, "ms": c.ms, "meter": meter,
 		"minus": func(d time.Duration) time.Duration { return -d },
 		"dash": func(d time.Duration) string {
@@ -341,11 +341,11 @@ func timeTag(t time.Time, text string) template.HTML {
 }
 
 // until writes a maintenance's end, without the date if it began on the same.
-func until(w Window) template.HTML {
+func (c catalogue) until(w Window) template.HTML {
 	if civil.DateOf(w.From.UTC()) == civil.DateOf(w.To.UTC()) {
-		return timeTag(w.To, w.To.UTC().Format(clockLayout))
+		return timeTag(w.To, c.clock(w.To))
 	}
-	return timeTag(w.To, moment(w.To))
+	return timeTag(w.To, c.moment(w.To))
 }
 
 // pill says a state with its icon.
