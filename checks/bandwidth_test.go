@@ -1,8 +1,10 @@
 package checks
 
 import (
+	"io"
 	"math"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +120,45 @@ func TestBandwidthFaultsOfOptions(t *testing.T) {
 		faults := b.Faults()
 		if tt.path == "" && len(faults) > 0 || tt.path != "" && (len(faults) != 1 || faults[0].Path != tt.path) {
 			t.Errorf("%v, want one at %q", faults, tt.path)
+		}
+	}
+}
+
+// HTTP/3 goes over the same slow network, datagram by datagram. Its congestion
+// control needs some round trips to find the rate.
+func TestBandwidthOverQUIC(t *testing.T) {
+	ca, cert := issue(t, checkstest.Leaf{})
+	const size = 300_000
+	server := opened(checkstest.NewHTTP3(cert, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, strings.Repeat("0123456789", size/10))
+	})))(t)
+	p := Profile{DownKbps: 2000, UpKbps: 1000, RTTMS: 60}
+	b := slowly(server.URL()+"/", p)
+	b.CA, b.Version, b.Expect.BodyContains = ca.PEM(), HTTP3, []string{"0123456789"}
+	if faults := b.Faults(); len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	wants(t, run(t, overQUIC(ca, server.URL()), 20*time.Second, loopback()), Up, "") // the server has begun its work
+	before := runtime.NumGoroutine()
+	r := run(t, b, 20*time.Second, loopback())
+	wants(t, r, Up, "")
+	least := float64(size)*8/p.DownKbps*0.97 + 2*p.RTTMS - 10 // a handshake and the request
+	if most := 1.5*least + lateness; r.TookMS < least || r.TookMS > most {
+		t.Errorf("took %v ms, want %v to %v", r.TookMS, least, most)
+	}
+	if rate := r.Facts["down_kbps"].(float64); rate > p.DownKbps*1.1 || rate < p.DownKbps*0.6 {
+		t.Errorf("at %v kbit/s", rate)
+	}
+	if rtt := r.Facts["rtt_ms"].(float64); rtt < p.RTTMS || rtt > p.RTTMS+40+lateness {
+		t.Errorf("round trip %v ms", rtt)
+	}
+	if r.Facts["http_version"] != "3" {
+		t.Errorf("facts %v", r.Facts)
+	}
+	sumsUp(t, r)
+	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+1; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines are left of %d", runtime.NumGoroutine(), before)
 		}
 	}
 }

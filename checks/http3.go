@@ -14,6 +14,8 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+
+	"nines/checks/throttle"
 )
 
 // What one run may take of a server that sends more than it is asked for.
@@ -29,6 +31,7 @@ type http3Conn struct {
 	quic      *quic.Conn
 	transport *quic.Transport
 	socket    net.Conn
+	packets   net.PacketConn // over socket
 }
 
 // openHTTP3 shakes hands with where h goes by QUIC, in which connecting and TLS
@@ -39,17 +42,21 @@ func (x *exchange) openHTTP3(ctx context.Context, h *hop) finding {
 		return h.version.refused("the redirect leads to %s, which is not https", shownURL(h.url))
 	}
 	addrs, asked, err := x.addresses(ctx, h.place.host)
+	if asked && err == nil && x.slow != nil {
+		err = x.slow.RoundTrip(ctx)
+	}
 	if asked {
 		watch.mark(phaseDNS)
 	}
 	if err != nil {
 		return classify(stageDNS, err)
 	}
+	before := watch.took()
 	config := x.configFor(h)
 	beside := x.env.overTCP(ctx, addrs, h.place.port)
 	defer beside.close()
 	conn, err := race(ctx, addrs, func(ctx context.Context, addr netip.Addr) (*http3Conn, error) {
-		return x.env.dialHTTP3(ctx, addr, h.place.port, config)
+		return x.env.dialHTTP3(ctx, addr, h.place.port, config, x.slow)
 	}, (*http3Conn).close)
 	f := finding{}
 	if err != nil {
@@ -59,6 +66,7 @@ func (x *exchange) openHTTP3(ctx context.Context, h *hop) finding {
 	if f.status != "" {
 		return f
 	}
+	x.answer.connects(watch.took() - before) // one round trip (RFC 9001, section 4)
 	x.h3, x.conn, x.place = conn, conn.socket, h.place
 	if remote, ok := conn.socket.RemoteAddr().(*net.UDPAddr); ok {
 		x.answer.remote = remote.AddrPort().Addr().Unmap()
@@ -68,8 +76,8 @@ func (x *exchange) openHTTP3(ctx context.Context, h *hop) finding {
 }
 
 // dialHTTP3 opens a connection to an address that has been admitted, over a
-// socket that hears that address alone.
-func (e *Env) dialHTTP3(ctx context.Context, addr netip.Addr, port uint16, config *tls.Config) (*http3Conn, error) {
+// socket that hears that address alone, and over a slow link unless that is nil.
+func (e *Env) dialHTTP3(ctx context.Context, addr netip.Addr, port uint16, config *tls.Config, slow *throttle.Link) (*http3Conn, error) {
 	socket, err := e.datagrams(ctx, addr, port)
 	if err != nil {
 		return nil, err
@@ -78,7 +86,11 @@ func (e *Env) dialHTTP3(ctx context.Context, addr netip.Addr, port uint16, confi
 	if deadline, bounded := ctx.Deadline(); bounded {
 		left = time.Until(deadline) + time.Second // ctx is to end it, and not this
 	}
-	c := &http3Conn{socket: socket, transport: &quic.Transport{Conn: connected{socket}}}
+	c := &http3Conn{socket: socket, packets: connected{socket}}
+	if slow != nil {
+		c.packets = slow.PacketConn(c.packets)
+	}
+	c.transport = &quic.Transport{Conn: c.packets}
 	c.quic, err = c.transport.Dial(ctx, socket.RemoteAddr(), config, &quic.Config{
 		HandshakeIdleTimeout: left, MaxIdleTimeout: left,
 		MaxIncomingStreams: -1, MaxIncomingUniStreams: maxQUICStreams,
@@ -98,7 +110,7 @@ func (c *http3Conn) close() {
 		c.quic.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
 	}
 	c.transport.Close()
-	c.socket.Close()
+	c.packets.Close()
 }
 
 func (c *http3Conn) roundTrip(req *http.Request) (*http.Response, error) {

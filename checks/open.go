@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // open connects to where h goes, by the proxy if there is one, shakes hands and
@@ -68,11 +69,16 @@ func (x *exchange) connect(ctx context.Context, to place) finding {
 	if err != nil {
 		return classify(stageConnect, err)
 	}
-	if took := watch.took() - before; x.answer.connecting == 0 || took < x.answer.connecting {
-		x.answer.connecting = took
-	}
+	x.answer.connects(watch.took() - before)
 	x.stop = cutAtEnd(ctx, x.conn)
 	return finding{}
+}
+
+// connects notes how long it took to connect.
+func (a *answer) connects(took time.Duration) {
+	if a.connecting == 0 || took < a.connecting {
+		a.connecting = took
+	}
 }
 
 // addresses returns where a host is, as locate does.
@@ -119,7 +125,7 @@ func (x *exchange) configFor(h *hop) *tls.Config {
 		return h.config
 	}
 	protocols := h.protocols()
-	if x.slow != nil {
+	if x.slow != nil && h.version != HTTP3 {
 		protocols = []string{"http/1.1"}
 	}
 	config := x.config(h.server, protocols...)

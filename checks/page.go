@@ -72,6 +72,7 @@ func (b *Bandwidth) pageFaults() []Fault {
 		{len(b.Form) > 0, "form", "is not for page: true, since a browser opens pages by GET; leave it out"},
 		{b.OAuth2.set(), "oauth2", "is not for page: true; write bearer, or leave it out"},
 		{!b.Proxy.IsZero(), "proxy", "is not for page: true, whose requests go through one of the prober's own; leave it out"},
+		{b.Version != HTTPAny && b.Version != "", "http_version", "is not for page: true, where the browser chooses; leave it out"},
 		{b.SameHost, "same_host", "is not for page: true; leave it out"},
 		{b.ClientCert != "", "client_cert", "is not for page: true; leave it out"},
 		{b.Upload > 0, "upload", "is not for page: true; make it a check of its own"},

@@ -118,8 +118,8 @@ func (r *HTTPRequest) eachFaults(allAddresses bool) []Fault {
 // slowFaults says what cannot be had over a slow link.
 func (r *HTTPRequest) slowFaults(allAddresses bool) []Fault {
 	var faults []Fault
-	if r.Version == HTTP2 || r.Version == HTTP3 {
-		faults = append(faults, Fault{"http_version", fmt.Sprintf("is %s, but over a slow network nines keeps to 1.1, whose turns can be told; leave it out", r.Version)})
+	if r.Version == HTTP2 {
+		faults = append(faults, Fault{"http_version", fmt.Sprintf("is %s, but over a slow network nines keeps to 1.1, whose turns can be told, or to 3; leave it out", r.Version)})
 	}
 	if r.IP == familyEach {
 		faults = append(faults, Fault{"ip", "is each, but a slow network carries one request; write any, 4 or 6, and a check of kind http for each"})

@@ -96,6 +96,13 @@ func (c *slowPackets) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
+// SetReadBuffer leaves the buffer as it is: QUIC asks for one that a slow link
+// cannot fill.
+func (c *slowPackets) SetReadBuffer(int) error { return nil }
+
+// SetWriteBuffer leaves the buffer as it is.
+func (c *slowPackets) SetWriteBuffer(int) error { return nil }
+
 func (c *slowPackets) SetWriteDeadline(t time.Time) error {
 	c.writes.set(t)
 	return c.PacketConn.SetWriteDeadline(t)
