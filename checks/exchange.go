@@ -89,6 +89,7 @@ func (r *HTTPRequest) fetchBy(ctx context.Context, env *Env, how fetching) (*ans
 func (x *exchange) follow(ctx context.Context, h *hop) (last *hop, answered *http.Response, f finding) {
 	a, renewed := x.answer, false
 	a.until, _ = ctx.Deadline()
+	a.limit = x.MaxBody
 	x.before = nil
 	status := 0
 	defer func() {

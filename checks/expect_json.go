@@ -2,6 +2,7 @@ package checks
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,15 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+)
+
+// What a value of a document takes in memory at the worst, in bytes, measured
+// with what is thrown away on the way: an object with its first key, a list, and
+// any further value.
+const (
+	objectCost = 1200
+	listCost   = 140
+	valueCost  = 90
 )
 
 // maxDocument is the largest body that is read as JSON, in bytes. What it
@@ -246,13 +256,40 @@ type document struct {
 func (a *answer) json() document {
 	if a.document == nil {
 		a.document = new(document)
+		// Eight times what a body may have: 8 MiB by default.
+		room := 8 * min(cmp.Or(a.limit, defaultMaxBody), maxDocument)
 		if len(a.body) > maxDocument {
 			a.document.err = fmt.Errorf("the body has %d bytes, and JSON is read from at most %d", len(a.body), maxDocument)
+		} else if costOf(a.body) > room {
+			a.document.err = fmt.Errorf("the body has more values than JSON is read of within max_body, %d bytes; raise that if they are right", cmp.Or(a.limit, defaultMaxBody))
 		} else if a.document.value, a.document.err = parseDocument(a.body); a.document.err != nil {
 			a.document.err = fmt.Errorf("the body is not JSON %w", a.document.err)
 		}
 	}
 	return *a.document
+}
+
+// costOf is about what a document takes in memory at the worst, in bytes, by its
+// punctuation outside of texts.
+func costOf(document []byte) (cost int) {
+	for i := 0; i < len(document); i++ {
+		switch document[i] {
+		case '{':
+			cost += objectCost
+		case '[':
+			cost += listCost
+		case ',':
+			cost += valueCost
+		case '"':
+			for i++; i < len(document) && document[i] != '"'; i++ {
+				if document[i] == '\\' {
+					i++
+				}
+				cost++
+			}
+		}
+	}
+	return cost
 }
 
 // parseDocument reads one JSON value (RFC 8259). Numbers become int64 where

@@ -278,9 +278,10 @@ func TestJSONExpectOnTheWire(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var e, back JSONExpect
 		if rapid.Bool().Draw(t, "equals") {
+			// Adding 0 makes -0, which is the same number, one that is written the same.
 			value := rapid.OneOf(
 				rapid.Just[any](nil), rapid.Map(rapid.String(), asAny), rapid.Map(rapid.Bool(), asAny), rapid.Map(rapid.Int64(), asAny),
-				rapid.Map(rapid.Float64Range(-1e300, 1e300), asAny)).Draw(t, "value")
+				rapid.Map(rapid.Float64Range(-1e300, 1e300), func(f float64) any { return f + 0 })).Draw(t, "value")
 			e.Equals = JSONValue{true, value}
 		}
 		if rapid.Bool().Draw(t, "min") {

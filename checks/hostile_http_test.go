@@ -408,3 +408,26 @@ func TestHostileRedirects(t *testing.T) {
 		})
 	}
 }
+
+// What is small as text and large as values costs no more than other bodies.
+func TestHostileJSON(t *testing.T) {
+	asked := func(body string) func(*testing.T) Options {
+		return func(t *testing.T) Options {
+			h := sends(statusOK + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body)) + body)(t).(*HTTP)
+			h.Expect.JSON = map[string]JSONExpect{"$..status": equalsJSON(t, `"ok"`)}
+			h.Expect.Expr = []Expression{expression(t, "json.status == 'ok'")}
+			return h
+		}
+	}
+	const most = 1_000_000 // below max_body
+	fill := func(begin, item, end string) string {
+		return begin + strings.Repeat(item+",", (most-len(begin)-len(end)-len(item))/(len(item)+1)) + item + end
+	}
+	hold(t, []hostile{
+		{name: "lists in a list", limit: "the number of values", aim: asked(fill("[", "[]", "]")), reason: ContentMismatch},
+		{name: "objects in a list", limit: "the number of values", aim: asked(fill("[", "{}", "]")), reason: ContentMismatch},
+		{name: "digits in a list", limit: "the number of values", aim: asked(fill("[", "1", "]")), reason: ContentMismatch},
+		{name: "objects of one key", limit: "the number of values", aim: asked(fill("[", `{"":0}`, "]")), reason: ContentMismatch},
+		{name: "nested lists", limit: "the number of values", aim: asked(strings.Repeat("[", most)), reason: ContentMismatch},
+	})
+}

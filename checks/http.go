@@ -87,6 +87,7 @@ type answer struct {
 	transfer    time.Duration // from there to its end
 	carried     int64         // bytes that a slow link carried in that time
 
+	limit    int               // of the body in bytes; zero means the default
 	until    time.Time         // when the run ends, its judging included; zero means never
 	digest   string            // the SHA-256 of the body in hex, when an expectation asks for it
 	document *document         // the body as JSON, once it was asked for
