@@ -81,6 +81,9 @@ type Outcome struct {
 	Detail string
 	Phases Phases
 	Facts  Facts
+	// Spent says that the try took all the time that there was for the target: what
+	// is left is too short for another.
+	Spent bool
 	// Took is the time measured by the try itself; zero means that the clock
 	// around the try is used.
 	Took time.Duration

@@ -66,7 +66,8 @@ type frameGuard struct {
 	// To tell apart what the client library calls by one name:
 	begin     [8]byte // of all that came
 	begun     int
-	continued bool // a header did not fit into one frame
+	continued bool  // a header did not fit into one frame
+	broke     error // what reading ended with
 }
 
 // prefaceLen is how many bytes a client sends before its first frame.
@@ -88,6 +89,9 @@ func (g *frameGuard) Read(p []byte) (int, error) {
 	g.incoming.scan(p[:n])
 	if g.err != nil {
 		return 0, g.err
+	}
+	if err != nil && g.broke == nil {
+		g.broke = err
 	}
 	return n, err
 }

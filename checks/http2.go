@@ -57,6 +57,9 @@ func (g *frameGuard) explain(err error) error {
 	case g.continued && strings.Contains(err.Error(), "PROTOCOL_ERROR"),
 		strings.Contains(err.Error(), "header list larger"), strings.Contains(err.Error(), "header list too large"):
 		return fmt.Errorf("the answer's header is %w: more than %d bytes", errTooLarge, maxHeader)
+	// Of a connection that ended before its first request it does not say why.
+	case g.broke != nil && strings.Contains(err.Error(), "client conn could not be established"):
+		return g.broke
 	}
 	return err
 }

@@ -137,7 +137,9 @@ func (b *Bandwidth) probePage(ctx context.Context, env *Env) Outcome {
 	if f.status == "" {
 		f = l.judge(p)
 	}
-	return l.outcome(p, f)
+	out := l.outcome(p, f)
+	out.Spent = errors.Is(err, context.DeadlineExceeded)
+	return out
 }
 
 func halfOf(ctx context.Context) time.Duration {

@@ -101,20 +101,15 @@ func (x *exchange) openProxy(ctx context.Context, h *hop) finding {
 }
 
 // admitNamed admits a host that somebody else looks up, as far as it can be
-// judged by what it is called: addresses, in any form that some program reads
-// as one, and the names of the machine itself.
+// judged by what it is called: addresses, and the names of the machine itself.
+// What only looks like an address is no host to nines at all; see validHost.
 func (e *Env) admitNamed(host string) finding {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return classify(stageConnect, e.admit(addr))
 	}
 	host = strings.TrimSuffix(host, ".")
-	labels := strings.Split(host, ".")
-	last := labels[len(labels)-1]
-	switch {
-	case last == "localhost":
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return classify(stageConnect, e.admit(netip.AddrFrom4([4]byte{127, 0, 0, 1})))
-	case strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x"):
-		return against(ProberBlocked, "%s could be an address to the proxy; write it as in 192.0.2.1", clip(host, 80))
 	}
 	return finding{}
 }

@@ -170,9 +170,13 @@ func TestProxyGuard(t *testing.T) {
 	wants(t, run(t, through(p, "", "http://shop.test/"), 10*time.Second, &Env{}), Unknown, ProberBlocked)
 	for _, url := range []string{
 		"http://10.0.0.1/", "https://[::1]/", "http://169.254.169.254/", server.URL(),
-		"http://2130706433/", "http://127.1/", "http://0x7f.0x0.0x0.0x1/", "https://127.0.0.0x1./",
 	} {
 		wants(t, run(t, through(p, "", url), 10*time.Second, loopback()), Unknown, ProberBlocked)
+	}
+	for _, url := range []string{"http://2130706433/", "http://127.1/", "http://0x7f.0x0.0x0.0x1/", "https://127.0.0.0x1./"} {
+		if faults := through(p, "", url).Faults(); len(faults) != 1 || faults[0].Path != "url" {
+			t.Errorf("%s, which a proxy may read as an address: %v", url, faults)
+		}
 	}
 	only := &Env{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}} // not the machine's own names
 	second := opened(net.Listen("tcp", "127.0.0.2:0"))(t)

@@ -35,7 +35,7 @@ func (s Spec) Run(ctx context.Context, env *Env, slot time.Time) Result {
 // less than the first, which is reported then.
 func (s Spec) tries(ctx context.Context, env *Env, deadline time.Time) Outcome {
 	first := s.try(ctx, env, deadline)
-	if first.Status != Down || !time.Now().Before(deadline) || ctx.Err() != nil {
+	if first.Status != Down || first.Spent || !time.Now().Before(deadline) || ctx.Err() != nil {
 		return first
 	}
 	reported, other := s.try(ctx, env, deadline), &first
