@@ -174,7 +174,14 @@ func (s sheet) Millis(d Decimal) string {
 	if d.Null() {
 		return "–"
 	}
-	return d.String() + "\u00a0ms"
+	digits := 2
+	switch ms := d.Float(); {
+	case ms >= 100:
+		digits = 0
+	case ms >= 10:
+		digits = 1
+	}
+	return strconv.FormatFloat(d.Float(), 'f', digits, 64) + "\u00a0ms"
 }
 
 // Long is a length in days, hours, minutes and seconds, or a dash.

@@ -309,7 +309,7 @@ func (p *paper) outages() {
 
 func (p *paper) checks() {
 	p.heading("Checks")
-	t := p.table([]column{{"Check", 32, false}, {"Availability", 19, true}, {"Up", 28, true}, {"Down", 17, true}, {"Unknown", 17, true}, {"Excused", 17, true}, {"Half within", 15, true}, {"95 %", 14, true}, {"99 %", 15, true}})
+	t := p.table([]column{{"Check", 32, false}, {"Availability", 19, true}, {"Up", 28, true}, {"Down", 17, true}, {"Unknown", 17, true}, {"Excused", 17, true}, {"50 %", 15, true}, {"95 %", 14, true}, {"99 %", 15, true}})
 	for _, c := range p.Checks {
 		p.room(14)
 		t.bare = true
