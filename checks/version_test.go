@@ -154,9 +154,9 @@ func TestHTTPVersionFaults(t *testing.T) {
 		h.Version = tt.version
 		oneFault(t, tt.url+" "+string(tt.version), h.Faults(), tt.path)
 	}
-	for _, version := range []Protocol{HTTP2, HTTP3} {
+	for version, path := range map[Protocol]string{HTTP2: "http_version", HTTP3: "", HTTP11: ""} {
 		b := slowly("https://example.com/", pt(t, "4g"))
 		b.Version = version
-		oneFault(t, "bandwidth", b.Faults(), "http_version")
+		oneFault(t, "bandwidth "+string(version), b.Faults(), path)
 	}
 }
