@@ -2,6 +2,7 @@ package email_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -15,6 +16,7 @@ import (
 	"io"
 	"math/big"
 	"mime"
+	"mime/multipart"
 	"mime/quotedprintable"
 	"net"
 	"net/mail"
@@ -415,5 +417,103 @@ func TestNew(t *testing.T) {
 	}
 	if _, err := email.New(email.Config{Server: "mail", From: "a@b.c"}); err != nil {
 		t.Error(err)
+	}
+}
+
+// A report comes as a mail of several parts whose files are, byte for byte,
+// what was attached, and is refused as other mail is.
+func TestMail(t *testing.T) {
+	pdf := []byte("%PDF-1.4\r\n.\r\n..dots\r\n\x00\xff\xfe" + strings.Repeat("\n.", 3000))
+	m := email.Mail{
+		To: "Ängste & Co <sla@customer.example>", Subject: "„Złoty”: kept, 99.95 % in October 2026", ID: "report-gold-2026-10-1-7",
+		Date: time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC), Body: ".\nKept — " + strings.Repeat("długi wiersz ", 200) + "\n",
+		Files: []email.File{{Name: "złoty-2026-10.pdf", Type: "application/pdf", Body: pdf}, {Name: "gold.json", Type: "application/json", Body: []byte("{}\n")}},
+	}
+	s := &server{password: "geheim"}
+	addr, roots := start(t, s)
+	c, err := email.New(email.Config{Server: addr, From: "nines@status.example.com", Username: "nines", Password: secret.New("geheim"), Trust: &tls.Config{RootCAs: roots}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Mail(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.messages) != 1 || !s.secure[0] || !strings.Contains(s.rcpt[0], "<sla@customer.example>") {
+		t.Fatalf("%d messages to %v, over TLS %v", len(s.messages), s.rcpt, s.secure)
+	}
+	for line := range strings.SplitSeq(s.messages[0], "\r\n") {
+		if len(line) > 998 { // RFC 5322, section 2.1.1
+			t.Errorf("a line of %d bytes", len(line))
+		}
+	}
+	got, err := mail.ReadMessage(strings.NewReader(s.messages[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words mime.WordDecoder
+	if subject, err := words.DecodeHeader(got.Header.Get("Subject")); err != nil || subject != m.Subject {
+		t.Errorf("subject %q, %v", subject, err)
+	}
+	if id := got.Header.Get("Message-ID"); id != "<report-gold-2026-10-1-7.nines@status.example.com>" {
+		t.Errorf("it is called %s", id)
+	}
+	if at, err := got.Header.Date(); err != nil || !at.Equal(m.Date) {
+		t.Errorf("it is of %v, %v", at, err)
+	}
+	kind, parameters, err := mime.ParseMediaType(got.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/mixed" {
+		t.Fatalf("a message of %s, %v", kind, err)
+	}
+	parts := multipart.NewReader(got.Body, parameters["boundary"])
+	text, err := parts.NextPart() // which decodes quoted-printable
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(text); err != nil || strings.ReplaceAll(string(body), "\r\n", "\n") != m.Body {
+		t.Errorf("it says %q, %v", body, err)
+	}
+	for _, f := range m.Files {
+		part, err := parts.NextPart()
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, err := words.DecodeHeader(part.FileName())
+		if err != nil || name != f.Name || !strings.HasPrefix(part.Header.Get("Content-Type"), f.Type) {
+			t.Errorf("file %q of %s, %v; want %q of %s", name, part.Header.Get("Content-Type"), err, f.Name, f.Type)
+		}
+		body, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, part))
+		if err != nil || !bytes.Equal(body, f.Body) {
+			t.Errorf("%s came as %d bytes, not as its %d; %v", f.Name, len(body), len(f.Body), err)
+		}
+	}
+	if _, err := parts.NextPart(); err != io.EOF {
+		t.Errorf("there is more: %v", err)
+	}
+}
+
+func TestMailErrors(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		to        string
+		refuse    map[string]string
+		permanent bool
+	}{
+		{"no address", "sla@customer.example>\r\nRCPT TO:<boss@example.com", nil, true},
+		{"nobody there", "sla@customer.example", map[string]string{"RCPT": "550 5.1.1 no such user"}, true},
+		{"full", "sla@customer.example", map[string]string{".": "452 4.3.1 full"}, false},
+		{"away", "sla@customer.example", map[string]string{"EHLO": "421 4.3.2 going down", "HELO": "421 4.3.2 going down"}, false},
+	} {
+		addr, _ := start(t, &server{plain: true, refuse: test.refuse})
+		c, err := email.New(email.Config{Server: addr, From: "nines@status.example.com", TLS: "none"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.Mail(t.Context(), email.Mail{To: test.to, Subject: "s", Body: "b", ID: "x", Date: time.Now()})
+		var refused *notifier.SendError
+		if !errors.As(err, &refused) || refused.Permanent != test.permanent {
+			t.Errorf("%s: %#v; want one that is permanent: %v", test.name, err, test.permanent)
+		}
 	}
 }

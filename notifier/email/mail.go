@@ -8,6 +8,8 @@ import (
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
+
+	"nines/notifier"
 )
 
 // Mail is a message that is not about an incident, such as a monthly report.
@@ -30,7 +32,7 @@ type File struct {
 func (c *Client) Mail(ctx context.Context, m Mail) error {
 	to, err := mail.ParseAddress(m.To)
 	if err != nil {
-		return fmt.Errorf("reading the address %q: %w", m.To, err)
+		return &notifier.SendError{Permanent: true, Detail: fmt.Sprintf("reading the address %q: %v", m.To, err)}
 	}
 	msg := gomail.NewMsg()
 	msg.FromMailAddress(c.from)
@@ -43,14 +45,14 @@ func (c *Client) Mail(ctx context.Context, m Mail) error {
 	msg.SetBodyString(gomail.TypeTextPlain, m.Body)
 	for _, f := range m.Files {
 		if err := msg.AttachReader(f.Name, bytes.NewReader(f.Body), gomail.WithFileContentType(gomail.ContentType(f.Type))); err != nil {
-			return fmt.Errorf("attaching %s: %w", f.Name, err)
+			return &notifier.SendError{Permanent: true, Detail: fmt.Sprintf("attaching %s: %v", f.Name, err)}
 		}
 	}
 	dialer := &dialer{ctx: ctx, tls: c.trust(), implicit: c.cfg.TLS == "tls"}
 	defer dialer.close()
 	client, err := c.client(ctx, dialer)
 	if err != nil {
-		return err
+		return &notifier.SendError{Permanent: true, Detail: err.Error()}
 	}
 	conn, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {

@@ -364,3 +364,25 @@ func FuzzParseInteraction(f *testing.F) {
 		}
 	})
 }
+
+// What is not about an incident is posted once, and a refusal is told as one.
+func TestAnnounce(t *testing.T) {
+	sandbox := newSandbox(t)
+	client := newClient(t, sandbox)
+	const text = "*<https://status.example.com/reports/gold?k=a|Gold kept 99.95 %>*\nŻadnej przerwy."
+	if err := client.Announce(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	posts := sandbox.Posts()
+	if len(posts) != 1 || posts[0].Text != text || posts[0].ThreadTS != "" || posts[0].Channel != sandbox.Config().SlackChannel {
+		t.Errorf("posted: %+v", posts)
+	}
+	bad, err := slack.New(slack.Config{Token: secret.New("wrong"), Channel: "C0", APIURL: sandbox.URL() + "/api/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused *notifier.SendError
+	if err := bad.Announce(t.Context(), text); !errors.As(err, &refused) || strings.Contains(err.Error(), "wrong") {
+		t.Errorf("a bad token: %v", err)
+	}
+}
