@@ -7,9 +7,20 @@ import (
 	"time"
 )
 
-// lineLimit is how many bytes may be on their way at once, as in the largest
-// receive buffer that Linux gives a connection by itself (tcp_rmem).
-const lineLimit = 6 << 20
+// How many bytes of a connection may be on their way at once: what the rate and
+// the round trip take, of which a tenth more than the round trip and 50 ms for
+// waking late; between the largest receive buffer that Linux gives a connection
+// by itself (tcp_rmem) and what a prober has room for.
+const (
+	leastWindow = 6 << 20
+	mostWindow  = 16 << 20
+)
+
+// window is how many bytes of a connection may be on their way at once.
+func (l *Link) window() int {
+	span := l.roundTrip + l.roundTrip/10 + 50*time.Millisecond
+	return int(min(max(l.down.rate*span.Seconds(), leastWindow), mostWindow))
+}
 
 // line is what is on its way to the reader: in order, each part until it is
 // due.
@@ -67,9 +78,10 @@ func (l *line) finish(err error, due time.Time) {
 
 // awaitRoom returns when something fits, or false once the line is closed.
 func (l *line) awaitRoom() bool {
+	window := l.link.window()
 	for {
 		l.mu.Lock()
-		full := l.bytes >= lineLimit
+		full := l.bytes >= window
 		l.mu.Unlock()
 		if !full {
 			return true

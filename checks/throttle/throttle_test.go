@@ -3,6 +3,7 @@ package throttle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -65,6 +66,37 @@ func TestRates(t *testing.T) {
 			}
 			within(t, "the wire's bytes", time.Duration(l.Sent()), time.Duration(kbps*1000/8*2), 1)
 			within(t, "up", time.Since(start), wanted, 1)
+		})
+	}
+}
+
+// A long way takes nothing of the rate: all that it holds at once has room.
+func TestRatesOverLongWays(t *testing.T) {
+	for _, tt := range []struct {
+		kbps, reached float64
+		rtt           time.Duration
+	}{
+		{9000, 9000, 2 * time.Second}, {50_000, 50_000, 400 * time.Millisecond}, {200_000, 200_000, 150 * time.Millisecond},
+		{200_000, 200_000, 400 * time.Millisecond},
+		{1_000_000, 16 << 20 * 8 / 2 / 1000, 2 * time.Second}, // a window of 16 MiB each round trip
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			bytes := int(tt.kbps * 1000 / 8 * 4)
+			slow, far := pipe(t, New(tt.kbps*1000, 0, tt.rtt))
+			go func() {
+				far.Write(make([]byte, bytes))
+				far.Close()
+			}()
+			start := time.Now()
+			if n, err := io.Copy(io.Discard, slow); err != nil || n != int64(bytes) {
+				t.Errorf("read %d of %d: %v", n, bytes, err)
+			}
+			wire := float64(bytes) / segmentSize * (segmentSize + tcpHeaders)
+			if tt.reached != tt.kbps {
+				wire = float64(bytes) // a window counts what is in it
+			}
+			want := tt.rtt + time.Duration(wire*8/tt.reached*1e6)
+			within(t, fmt.Sprint(tt.kbps, " kbit/s, ", tt.rtt), time.Since(start), want, 3)
 		})
 	}
 }
