@@ -185,10 +185,11 @@ func (s *spaces) do(format string, args ...any) {
 }
 
 // shape has the kernel let both directions of the shaped wire through at a
-// rate. The bucket is as small as packets and timers allow.
+// rate. The bucket holds a packet and as much as goes while a timer is late by up
+// to 5 ms: a smaller one loses what it could not hold.
 func (s *spaces) shape(kbps float64) {
 	s.t.Helper()
-	burst := max(1600, int(kbps*1000/8/1000))
+	burst := 1600 + int(kbps*1000/8/200)
 	for _, space := range []string{s.near, s.far} {
 		s.do("ip netns exec %s tc qdisc replace dev shaped root tbf rate %dbit burst %d limit 10000000", space, int(kbps*1000), burst)
 	}
